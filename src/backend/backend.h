@@ -1,0 +1,93 @@
+// Backend: where tensors live and ops run. Two of them matter (CPU, CUDA); `check` and `null` decorate or
+// imitate.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "backend/buffer.h"
+#include "backend/ops.h"
+#include "pegainfer/result.h"
+#include "tensor/weight.h"
+
+namespace pegainfer {
+
+class Event {  // a point on the backend's stream
+ public:
+  virtual ~Event() = default;
+  virtual void wait() = 0;
+  [[nodiscard]] virtual bool done() = 0;
+};
+
+class Graph {  // a captured sequence of ops
+ public:
+  virtual ~Graph() = default;
+  virtual void launch() = 0;
+};
+
+struct DeviceMemory {
+  size_t total_bytes = 0;
+  size_t available_bytes = 0;
+};
+
+// The largest step that will be run.
+struct StepLimits {
+  int max_tokens = 0;
+  int max_seqs = 0;
+  int max_logits = 0;   // rows that leave the model, at most max_tokens
+  int max_context = 0;  // positions of one sequence
+  int num_heads = 0;    // of one layer
+  int num_kv_heads = 0;
+  int head_dim = 0;
+  int64_t max_linear_cols = 0;  // the widest input of a linear()
+  int64_t vocab_size = 0;
+};
+
+class Backend {
+ public:
+  // pack_rows takes rows in multiples of this, but for the last ones of a part.
+  static constexpr int64_t kPackRows = 64;
+
+  virtual ~Backend() = default;
+  [[nodiscard]] virtual std::string_view name() const = 0;  // "cpu", "cuda"
+  [[nodiscard]] virtual std::string description()
+      const = 0;  // one line for the log: instruction set, threads, device
+  [[nodiscard]] virtual DeviceMemory memory() const = 0;
+  virtual Ops& ops() = 0;
+
+  // Sizes whatever memory the ops need besides their arguments; start-up only. A step beyond the limits is a
+  // bug from then on (without a call, it grows as needed).
+  virtual Status reserve(const StepLimits& limits) = 0;
+  virtual Result<Buffer> allocate(size_t bytes) = 0;  // device memory; start-up only
+  virtual Result<Buffer> allocate_staging(
+      size_t bytes) = 0;  // host memory that transfers well (pinned on CUDA)
+  virtual void upload(std::span<const std::byte> from, std::span<std::byte> to) = 0;    // asynchronous
+  virtual void download(std::span<const std::byte> from, std::span<std::byte> to) = 0;  // asynchronous
+  virtual std::unique_ptr<Event> record() = 0;
+  virtual std::unique_ptr<Graph> capture(const std::function<void()>& enqueue) = 0;  // CPU: keeps the closure
+
+  // Bytes a part takes in this backend's layout; a multiple of 64. An error when the format is not supported
+  // here.
+  [[nodiscard]] virtual Result<size_t> packed_bytes(WeightFormat format, int64_t rows,
+                                                    int64_t cols) const = 0;
+  // Converts rows [row_begin, row_begin + n) from checkpoint layout (n * row_bytes(format, cols) bytes, rows
+  // in order) into part.data. Start-up only; row_begin is a multiple of kPackRows. Not to be called from
+  // several threads for one part at once.
+  virtual void pack_rows(const WeightPart& part, int64_t row_begin, std::span<const std::byte> rows) = 0;
+};
+
+struct BackendOptions {
+  std::string device = "auto";  // auto, cpu, cuda
+  int threads = 0;              // CPU: 0: all physical cores
+  bool check = false;           // wrap the ops in the `check` decorator
+};
+
+// The backend for options.device; an error that says what this build and machine offer.
+Result<std::unique_ptr<Backend>> create_backend(const BackendOptions& options);
+
+}  // namespace pegainfer

@@ -1,0 +1,86 @@
+#include "backend/cpu/cpu_backend.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "backend/cpu/cpu_ops.h"
+#include "backend/cpu/host.h"
+#include "backend/cpu/host_buffer.h"
+#include "kernels/cpu/pack.h"
+
+namespace pegainfer {
+namespace {
+
+class CpuEvent final : public Event {
+ public:
+  void wait() override {}
+  [[nodiscard]] bool done() override { return true; }
+};
+
+class CpuGraph final : public Graph {
+ public:
+  explicit CpuGraph(std::function<void()> enqueue) : enqueue_(std::move(enqueue)) {}
+  void launch() override { enqueue_(); }
+
+ private:
+  std::function<void()> enqueue_;
+};
+
+void copy(std::span<const std::byte> from, std::span<std::byte> to) {
+  CHECK(from.size() <= to.size(), "{} bytes into {}", from.size(), to.size());
+  if (!from.empty()) std::memcpy(to.data(), from.data(), from.size());
+}
+
+}  // namespace
+
+CpuBackend::CpuBackend(const CpuBackendOptions& options)
+    : isa_(options.isa),
+      pool_(options.threads > 0 ? options.threads : usable_cores(allowed_cpus())),
+      ops_(std::make_unique<CpuOps>(isa_, pool_, workspace_)) {}
+
+std::string CpuBackend::description() const {
+  return fmt::format("cpu ({}, {} thread{})", cpu::name_of(isa_), pool_.threads(),
+                     pool_.threads() == 1 ? "" : "s");
+}
+
+DeviceMemory CpuBackend::memory() const { return host_memory(); }
+
+Status CpuBackend::reserve(const StepLimits& limits) { return workspace_.reserve(limits, pool_.threads()); }
+
+Result<Buffer> CpuBackend::allocate(size_t bytes) { return allocate_host(bytes); }
+Result<Buffer> CpuBackend::allocate_staging(size_t bytes) { return allocate_host(bytes); }
+
+void CpuBackend::upload(std::span<const std::byte> from, std::span<std::byte> to) { copy(from, to); }
+void CpuBackend::download(std::span<const std::byte> from, std::span<std::byte> to) { copy(from, to); }
+
+std::unique_ptr<Event> CpuBackend::record() { return std::make_unique<CpuEvent>(); }
+
+std::unique_ptr<Graph> CpuBackend::capture(const std::function<void()>& enqueue) {
+  return std::make_unique<CpuGraph>(enqueue);
+}
+
+Result<size_t> CpuBackend::packed_bytes(WeightFormat format, int64_t rows, int64_t cols) const {
+  const WeightFormatInfo& info = info_of(format);
+  if (cols % info.block_elements != 0) {
+    return unsupported(fmt::format("{} weights with {} columns: the format needs a multiple of {}", info.name,
+                                   cols, info.block_elements));
+  }
+  return cpu::packed_bytes(format, rows, cols);
+}
+
+void CpuBackend::pack_rows(const WeightPart& part, int64_t row_begin, std::span<const std::byte> rows) {
+  const size_t bytes = row_bytes(part.format, part.cols);
+  CHECK(bytes > 0 && rows.size() % bytes == 0, "{} bytes for rows of {}", rows.size(), bytes);
+  const auto count = static_cast<int64_t>(rows.size() / bytes);
+  CHECK(row_begin % kPackRows == 0 && row_begin >= 0 && row_begin + count <= part.rows, "rows [{}, {}) of {}",
+        row_begin, row_begin + count, part.rows);
+  const int64_t groups = (count + kPackRows - 1) / kPackRows;
+  pool_.parallel_ranges(groups, 1, [&](int64_t begin, int64_t end, int /*worker*/) {
+    const int64_t first = begin * kPackRows;
+    const int64_t n = std::min(count, end * kPackRows) - first;
+    cpu::pack_rows(part.format, part.rows, part.cols, part.data, row_begin + first, n,
+                   rows.data() + static_cast<size_t>(first) * bytes);
+  });
+}
+
+}  // namespace pegainfer

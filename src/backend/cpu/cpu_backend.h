@@ -1,0 +1,43 @@
+// CpuBackend: ops run when they are called, on this machine's cores; memory is the process's own.
+#pragma once
+
+#include <memory>
+
+#include "backend/backend.h"
+#include "backend/cpu/thread_pool.h"
+#include "backend/cpu/workspace.h"
+#include "kernels/cpu/isa.h"
+
+namespace pegainfer {
+
+struct CpuBackendOptions {
+  int threads = 0;  // 0: all physical cores this process may use
+  cpu::Isa isa = cpu::detect_isa();
+};
+
+class CpuBackend final : public Backend {
+ public:
+  explicit CpuBackend(const CpuBackendOptions& options);
+
+  [[nodiscard]] std::string_view name() const override { return "cpu"; }
+  [[nodiscard]] std::string description() const override;
+  [[nodiscard]] DeviceMemory memory() const override;
+  Ops& ops() override { return *ops_; }
+  Status reserve(const StepLimits& limits) override;
+  Result<Buffer> allocate(size_t bytes) override;
+  Result<Buffer> allocate_staging(size_t bytes) override;
+  void upload(std::span<const std::byte> from, std::span<std::byte> to) override;
+  void download(std::span<const std::byte> from, std::span<std::byte> to) override;
+  std::unique_ptr<Event> record() override;
+  std::unique_ptr<Graph> capture(const std::function<void()>& enqueue) override;
+  [[nodiscard]] Result<size_t> packed_bytes(WeightFormat format, int64_t rows, int64_t cols) const override;
+  void pack_rows(const WeightPart& part, int64_t row_begin, std::span<const std::byte> rows) override;
+
+ private:
+  cpu::Isa isa_;
+  ThreadPool pool_;
+  Workspace workspace_;
+  std::unique_ptr<Ops> ops_;
+};
+
+}  // namespace pegainfer

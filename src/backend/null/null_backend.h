@@ -1,0 +1,49 @@
+// NullBackend: shapes without arithmetic. A dry run on it measures a step's workspace; a scheduler soak on it
+// needs no model.
+#pragma once
+
+#include <memory>
+
+#include "backend/backend.h"
+
+namespace pegainfer {
+
+// Ops that touch nothing: tensors may point anywhere.
+class NullOps final : public Ops {
+ public:
+  void embedding(const Weight&, Tensor, Tensor) override {}
+  void rms_norm(Tensor, Tensor, float, Tensor) override {}
+  void add_rms_norm(Tensor, Tensor, Tensor, float, Tensor) override {}
+  void linear(Tensor, const Weight&, Tensor) override {}
+  void rope_table(Tensor, Tensor, float, DType, Tensor) override {}
+  void qk_norm_rope(Tensor, Tensor, int, Tensor, Tensor, float, Tensor) override {}
+  void store_kv(Tensor, Tensor, int, const BatchView&) override {}
+  void paged_attention(Tensor, const AttentionParams&, const BatchView&, Tensor) override {}
+  void silu_mul(Tensor, Tensor) override {}
+  void gather_rows(Tensor, Tensor, Tensor) override {}
+  void sample(Tensor, const SamplerView&, Tensor) override {}
+  void logprobs(Tensor, Tensor, int, Tensor, Tensor, Tensor) override {}
+};
+
+class NullBackend final : public Backend {
+ public:
+  [[nodiscard]] std::string_view name() const override { return "null"; }
+  [[nodiscard]] std::string description() const override { return "null (no arithmetic)"; }
+  [[nodiscard]] DeviceMemory memory() const override;
+  Ops& ops() override { return ops_; }
+  Status reserve(const StepLimits& /*limits*/) override { return ok_status(); }
+  Result<Buffer> allocate(size_t bytes) override;  // zeros, and pages only where they are touched
+  Result<Buffer> allocate_staging(size_t bytes) override { return allocate(bytes); }
+  void upload(std::span<const std::byte> from, std::span<std::byte> to) override;
+  void download(std::span<const std::byte> from, std::span<std::byte> to) override;
+  std::unique_ptr<Event> record() override;
+  std::unique_ptr<Graph> capture(const std::function<void()>& enqueue) override;
+  [[nodiscard]] Result<size_t> packed_bytes(WeightFormat format, int64_t rows, int64_t cols) const override;
+  void pack_rows(const WeightPart& /*part*/, int64_t /*row_begin*/,
+                 std::span<const std::byte> /*rows*/) override {}
+
+ private:
+  NullOps ops_;
+};
+
+}  // namespace pegainfer
