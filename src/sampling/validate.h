@@ -1,0 +1,15 @@
+// The ranges of SamplingParams. One place for every way in: HTTP, command line, library.
+#pragma once
+
+#include "pegainfer/result.h"
+#include "pegainfer/sampling_params.h"
+
+namespace pegainfer {
+
+inline constexpr int kMaxLogprobs = 20;  // top-n of logprobs and prompt_logprobs; executors plan for it
+inline constexpr float kMaxTemperature = 2.0F;  // OpenAI's limit
+
+// kInvalidArgument naming the field, the value and what is valid.
+Status validate_sampling(const SamplingParams& params, int vocab_size);
+
+}  // namespace pegainfer
