@@ -1,0 +1,333 @@
+#include "scheduler/scheduler.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <numeric>
+#include <string>
+#include <vector>
+
+#include "scheduler/harness.h"
+
+namespace pegainfer {
+namespace {
+
+using pegainfer::testing::FakeExecutor;
+using pegainfer::testing::FakeExecutorOptions;
+using pegainfer::testing::Harness;
+using ::testing::HasSubstr;
+
+std::vector<TokenId> prompt_of(int length, TokenId first = 1) {
+  std::vector<TokenId> p(static_cast<size_t>(length));
+  std::iota(p.begin(), p.end(), first);
+  return p;
+}
+
+SamplingParams tokens(int max_tokens) {
+  SamplingParams p;
+  p.max_tokens = max_tokens;
+  return p;
+}
+
+std::vector<std::pair<uint64_t, int>> shape(const StepPlan& plan) {
+  std::vector<std::pair<uint64_t, int>> out;
+  for (const ScheduledSeq& s : plan.seqs) out.emplace_back(s.id.value, static_cast<int>(s.token_ids.size()));
+  return out;
+}
+using Shape = std::vector<std::pair<uint64_t, int>>;
+
+TEST(Scheduler, ChunksAPromptAndMixesItWithDecodeRows) {
+  Harness h({.max_num_seqs = 4, .max_num_batched_tokens = 8}, {});
+  ASSERT_TRUE(h.add(1, prompt_of(5), tokens(9)));
+  ASSERT_TRUE(h.add(2, prompt_of(20), tokens(2)));
+  EXPECT_EQ(shape(h.step()), (Shape{{1, 5}, {2, 3}}));
+  StepPlan plan = h.step();
+  EXPECT_EQ(shape(plan), (Shape{{1, 1}, {2, 7}}));
+  EXPECT_TRUE(plan.seqs[0].sample);
+  EXPECT_FALSE(plan.seqs[1].sample);  // the prompt goes on
+  EXPECT_EQ(plan.seqs[1].num_computed_tokens, 3);
+  EXPECT_EQ(plan.seqs[1].token_ids, prompt_of(7, 4));
+  EXPECT_EQ(plan.seqs[1].block_table.size(), 3U);  // 10 positions in blocks of 4
+  EXPECT_EQ(shape(h.step()), (Shape{{1, 1}, {2, 7}}));
+  plan = h.step();
+  EXPECT_EQ(shape(plan), (Shape{{1, 1}, {2, 3}}));
+  EXPECT_TRUE(plan.seqs[1].sample);
+  EXPECT_EQ(h.told[2].tokens.size(), 1U);
+  EXPECT_EQ(shape(h.step()), (Shape{{1, 1}, {2, 1}}));
+  h.run_until_idle();
+  EXPECT_EQ(h.told[1].tokens.size(), 9U);
+}
+
+TEST(Scheduler, PassesSamplingOn) {
+  Harness h({}, {});
+  SamplingParams p = tokens(3);
+  p.temperature = 0.5F;
+  p.top_p = 0.25F;
+  p.min_p = 0.125F;
+  p.top_k = -1;
+  p.seed = 77;
+  p.logprobs = 2;
+  ASSERT_TRUE(h.add(1, prompt_of(3), p));
+  const StepPlan plan = h.step();
+  ASSERT_EQ(plan.seqs.size(), 1U);
+  const ScheduledSeq& s = plan.seqs[0];
+  EXPECT_EQ(s.temperature, 0.5F);
+  EXPECT_EQ(s.top_p, 0.25F);
+  EXPECT_EQ(s.min_p, 0.125F);
+  EXPECT_EQ(s.top_k, 0);  // -1 is another name for off
+  EXPECT_EQ(s.seed, 77U);
+  EXPECT_EQ(s.logprobs, 2);
+  EXPECT_EQ(s.prompt_logprobs, -1);
+  EXPECT_TRUE(s.prompt_targets.empty());
+  ASSERT_EQ(h.told[1].logprobs.size(), 1U);
+  EXPECT_EQ(h.told[1].logprobs[0].chosen.token, h.told[1].tokens[0]);
+  EXPECT_EQ(h.told[1].logprobs[0].top.size(), 2U);
+}
+
+TEST(Scheduler, FirstComeFirstServedAndNobodyOvertakes) {
+  // 7 usable blocks of 4. Request 1 takes 4 for its life, 2 would need 5, 3 only 1.
+  Harness h({.max_num_seqs = 8, .max_num_batched_tokens = 64}, {.num_kv_blocks = 8});
+  ASSERT_TRUE(h.add(1, prompt_of(10), tokens(7)));
+  ASSERT_TRUE(h.add(2, prompt_of(10), tokens(11)));
+  ASSERT_TRUE(h.add(3, prompt_of(2), tokens(2)));
+  EXPECT_EQ(shape(h.step()), (Shape{{1, 10}}));
+  EXPECT_EQ(h.scheduler.num_waiting(), 2);
+  for (int i = 0; i < 6; ++i) EXPECT_EQ(shape(h.step()), (Shape{{1, 1}}));
+  ASSERT_TRUE(h.told[1].finish);
+  EXPECT_EQ(shape(h.step()), (Shape{{2, 10}, {3, 2}}));
+  h.run_until_idle();
+}
+
+TEST(Scheduler, MaxNumSeqs) {
+  Harness h({.max_num_seqs = 2, .max_num_batched_tokens = 64}, {});
+  for (uint64_t id = 1; id <= 3; ++id) ASSERT_TRUE(h.add(id, prompt_of(2), tokens(2)));
+  EXPECT_EQ(shape(h.step()), (Shape{{1, 2}, {2, 2}}));
+  EXPECT_EQ(shape(h.step()), (Shape{{1, 1}, {2, 1}}));
+  EXPECT_EQ(shape(h.step()), (Shape{{3, 2}}));
+  h.run_until_idle();
+}
+
+// A request is admitted with its whole life's blocks, so a full cache makes others wait and never stops it.
+TEST(Scheduler, AdmittedRequestsNeverRunOutOfBlocks) {
+  Harness h({.max_num_seqs = 8, .max_num_batched_tokens = 64}, {.num_kv_blocks = 1 + 8});
+  for (uint64_t id = 1; id <= 6; ++id) ASSERT_TRUE(h.add(id, prompt_of(1), tokens(16)));  // 4 blocks each
+  h.step();
+  EXPECT_EQ(h.scheduler.num_running(), 2);
+  EXPECT_EQ(h.scheduler.kv().num_free(), 6);  // promised, not yet handed out
+  EXPECT_EQ(h.scheduler.kv().num_available(), 0);
+  h.run_until_idle();
+  for (uint64_t id = 1; id <= 6; ++id) EXPECT_EQ(h.told[id].tokens.size(), 16U);
+}
+
+TEST(Scheduler, WhatCanNeverFitIsRefusedWithBothNumbers) {
+  Harness h({.max_model_len = 100}, {.num_kv_blocks = 1 + 3});
+  Status s = h.add(1, prompt_of(10), tokens(4));
+  ASSERT_FALSE(s);
+  EXPECT_EQ(s.error().type, "context_length_exceeded");
+  EXPECT_THAT(s.error().message, HasSubstr("holds 12 tokens"));
+  EXPECT_THAT(s.error().message, HasSubstr("needs 13"));
+  EXPECT_TRUE(h.scheduler.idle());
+  EXPECT_TRUE(h.add(2, prompt_of(10), tokens(3)));
+  h.run_until_idle();
+  EXPECT_EQ(h.told[2].tokens.size(), 3U);
+
+  Harness small({.max_model_len = 8}, {});
+  s = small.add(1, prompt_of(8), tokens(1));
+  ASSERT_FALSE(s);
+  EXPECT_THAT(s.error().message, HasSubstr("maximum context length is 8 tokens"));
+  EXPECT_TRUE(small.add(2, prompt_of(8), tokens(0)));
+}
+
+TEST(Scheduler, MaxModelLenEndsWithLength) {
+  Harness h({.max_model_len = 10}, {});
+  ASSERT_TRUE(h.add(1, prompt_of(7), tokens(100)));
+  h.run_until_idle();
+  EXPECT_EQ(h.told[1].tokens.size(), 3U);
+  EXPECT_EQ(h.told[1].finish->reason, FinishReason::kLength);
+}
+
+// The third generated token is 5, all others 1000 + position.
+FakeExecutorOptions third_is_five() {
+  return {.vocab_size = 2000,
+          .choose = [](uint64_t, int position) { return position == 6 ? 5 : 1000 + position; }};
+}
+
+TEST(Scheduler, EosEndsUnseenButCounted) {
+  Harness h({.eos_token_ids = {3, 5}}, third_is_five());
+  ASSERT_TRUE(h.add(1, prompt_of(4), tokens(10)));
+  h.run_until_idle();
+  const auto& t = h.told[1];
+  EXPECT_EQ(t.tokens, (std::vector<TokenId>{1004, 1005}));
+  EXPECT_EQ(t.finish->reason, FinishReason::kStop);
+  EXPECT_FALSE(t.finish->stop_token);
+  EXPECT_EQ(t.finish->usage.completion_tokens, 3);
+  EXPECT_EQ(t.finish->usage.prompt_tokens, 4);
+  EXPECT_EQ(t.finish->usage.cached_tokens, 0);
+}
+
+TEST(Scheduler, IgnoreEosGeneratesExactlyMaxTokens) {
+  Harness h({.eos_token_ids = {5}}, third_is_five());
+  SamplingParams p = tokens(10);
+  p.ignore_eos = true;
+  ASSERT_TRUE(h.add(1, prompt_of(4), p));
+  h.run_until_idle();
+  EXPECT_EQ(h.told[1].tokens.size(), 10U);
+  EXPECT_EQ(h.told[1].tokens[2], 5);
+  EXPECT_EQ(h.told[1].finish->reason, FinishReason::kLength);
+}
+
+TEST(Scheduler, StopTokenIsNamed) {
+  for (const bool ignore_eos : {false, true}) {
+    Harness h({.eos_token_ids = {3}}, third_is_five());
+    SamplingParams p = tokens(10);
+    p.stop_token_ids = {9, 5};
+    p.ignore_eos = ignore_eos;
+    ASSERT_TRUE(h.add(1, prompt_of(4), p));
+    h.run_until_idle();
+    EXPECT_EQ(h.told[1].tokens.size(), 2U);
+    EXPECT_EQ(h.told[1].finish->reason, FinishReason::kStop);
+    EXPECT_EQ(h.told[1].finish->stop_token, 5);
+    EXPECT_EQ(h.told[1].finish->usage.completion_tokens, 3);
+  }
+}
+
+TEST(Scheduler, StopOnTheLastAllowedTokenIsAStop) {
+  Harness h({.eos_token_ids = {5}}, third_is_five());
+  ASSERT_TRUE(h.add(1, prompt_of(4), tokens(3)));
+  h.run_until_idle();
+  EXPECT_EQ(h.told[1].finish->reason, FinishReason::kStop);
+}
+
+TEST(Scheduler, NanEndsThatRequestAlone) {
+  Harness h({}, {.choose = [](uint64_t, int position) { return position == 6 ? -1 : position; }});
+  ASSERT_TRUE(h.add(1, prompt_of(4), tokens(10)));  // meets the NaN
+  ASSERT_TRUE(h.add(2, prompt_of(7), tokens(4)));   // begins after it
+  h.run_until_idle();
+  EXPECT_EQ(h.told[1].finish->reason, FinishReason::kError);
+  EXPECT_THAT(h.told[1].finish->message, HasSubstr("not a number"));
+  EXPECT_EQ(h.told[1].tokens, (std::vector<TokenId>{4, 5}));
+  EXPECT_EQ(h.told[1].finish->usage.completion_tokens, 2);
+  EXPECT_EQ(h.told[2].finish->reason, FinishReason::kLength);
+  EXPECT_EQ(h.told[2].tokens.size(), 4U);
+}
+
+TEST(Scheduler, ScoringOnlyGivesPromptLogprobsAndNoToken) {
+  for (const int budget : {4, 5, 64}) {
+    Harness h({.max_num_seqs = 4, .max_num_batched_tokens = budget}, {});
+    SamplingParams p = tokens(0);
+    p.prompt_logprobs = 2;
+    const auto prompt = prompt_of(11);
+    ASSERT_TRUE(h.add(1, prompt, p));
+    h.run_until_idle();
+    const auto& t = h.told[1];
+    EXPECT_TRUE(t.tokens.empty());
+    EXPECT_EQ(t.num_events, 1);
+    EXPECT_EQ(t.finish->reason, FinishReason::kLength);
+    EXPECT_EQ(t.finish->usage.completion_tokens, 0);
+    ASSERT_EQ(t.prompt_logprobs.size(), 10U);
+    for (size_t i = 0; i < 10; ++i) {
+      const std::vector<TokenId> before(prompt.begin(), prompt.begin() + static_cast<std::ptrdiff_t>(i) + 1);
+      const PositionLogprobs expected = FakeExecutor::logprobs_of(before, prompt[i + 1], 2);
+      EXPECT_EQ(t.prompt_logprobs[i].chosen.token, expected.chosen.token);
+      EXPECT_EQ(t.prompt_logprobs[i].chosen.logprob, expected.chosen.logprob);
+      EXPECT_EQ(t.prompt_logprobs[i].top.size(), 2U);
+    }
+  }
+}
+
+TEST(Scheduler, ScoringASingleTokenHasNothingToScore) {
+  Harness h({}, {});
+  SamplingParams p = tokens(0);
+  p.prompt_logprobs = 0;
+  ASSERT_TRUE(h.add(1, prompt_of(1), p));
+  h.run_until_idle();
+  EXPECT_TRUE(h.told[1].prompt_logprobs.empty());
+  EXPECT_EQ(h.told[1].finish->reason, FinishReason::kLength);
+}
+
+TEST(Scheduler, PromptLogprobsComeWithTheFirstToken) {
+  Harness h({.max_num_seqs = 4, .max_num_batched_tokens = 4}, {});
+  SamplingParams p = tokens(3);
+  p.prompt_logprobs = 0;
+  ASSERT_TRUE(h.add(1, prompt_of(8), p));
+  h.step();
+  EXPECT_EQ(h.told[1].num_events, 0);
+  h.step();
+  EXPECT_EQ(h.told[1].num_events, 1);
+  EXPECT_EQ(h.told[1].prompt_logprobs.size(), 7U);
+  EXPECT_EQ(h.told[1].tokens.size(), 1U);
+  h.run_until_idle();
+}
+
+TEST(Scheduler, CancelFreesAtOnceUnlessAStepIsInFlight) {
+  Harness h({.max_num_seqs = 1, .max_num_batched_tokens = 64}, {.num_kv_blocks = 1 + 8});
+  ASSERT_TRUE(h.add(1, prompt_of(4), tokens(8)));
+  ASSERT_TRUE(h.add(2, prompt_of(4), tokens(8)));
+  h.step();
+  h.cancel(2);  // queued
+  EXPECT_EQ(h.told[2].finish->reason, FinishReason::kCancelled);
+  EXPECT_EQ(h.scheduler.num_waiting(), 0);
+  h.launch();
+  h.cancel(1);  // its step runs
+  EXPECT_EQ(h.told[1].finish->reason, FinishReason::kCancelled);
+  EXPECT_EQ(h.told[1].finish->usage.completion_tokens, 1);
+  EXPECT_EQ(h.scheduler.num_running(), 0);
+  EXPECT_FALSE(h.scheduler.idle());
+  EXPECT_LT(h.scheduler.kv().num_free(), 8);
+  EXPECT_EQ(h.launch().num_tokens, 0);
+  h.collect();
+  EXPECT_TRUE(h.scheduler.idle());
+  EXPECT_EQ(h.scheduler.kv().num_free(), 8);
+  h.cancel(1);  // finished: fine
+  h.cancel(99);
+}
+
+TEST(Scheduler, EndAllTellsEveryone) {
+  Harness h({.max_num_seqs = 1, .max_num_batched_tokens = 64}, {});
+  for (uint64_t id = 1; id <= 3; ++id) ASSERT_TRUE(h.add(id, prompt_of(4), tokens(8)));
+  h.step();
+  h.scheduler.end_all(FinishReason::kError, "the device is gone");
+  h.listen();
+  for (uint64_t id = 1; id <= 3; ++id) {
+    ASSERT_TRUE(h.told[id].finish);
+    EXPECT_EQ(h.told[id].finish->reason, FinishReason::kError);
+    EXPECT_EQ(h.told[id].finish->message, "the device is gone");
+  }
+  EXPECT_TRUE(h.scheduler.idle());
+  EXPECT_TRUE(h.scheduler.check_invariants());
+}
+
+TEST(Scheduler, ALongQueueEndsInLinearTime) {
+  Harness h({.max_num_seqs = 1, .max_num_batched_tokens = 64}, {});
+  constexpr int kCount = 200000;
+  for (uint64_t id = 1; id <= kCount; ++id) ASSERT_TRUE(h.add(id, {1}, tokens(8)));
+  const auto start = std::chrono::steady_clock::now();
+  h.scheduler.end_all(FinishReason::kCancelled, "");
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(2));
+  EXPECT_EQ(h.scheduler.take_events().size(), static_cast<size_t>(kCount));
+}
+
+TEST(Scheduler, CountsTokens) {
+  Harness h({.max_num_seqs = 4, .max_num_batched_tokens = 4}, {});
+  ASSERT_TRUE(h.add(1, prompt_of(10), tokens(5)));
+  ASSERT_TRUE(h.add(2, prompt_of(3), tokens(0)));
+  h.run_until_idle();
+  EXPECT_EQ(h.scheduler.prompt_tokens_total(), 13U);
+  EXPECT_EQ(h.scheduler.generation_tokens_total(), 5U);
+}
+
+TEST(SchedulerDeathTest, AResultThatIsNotOfThePlanAborts) {
+  Harness h({}, {});
+  ASSERT_TRUE(h.add(1, prompt_of(4), tokens(8)));
+  h.launch();
+  StepResult wrong;
+  EXPECT_DEATH(h.scheduler.on_result(wrong), "0 results for 1 sequences");
+  wrong.seqs.push_back({.id = RequestId{2}, .tokens = {1}});
+  EXPECT_DEATH(h.scheduler.on_result(wrong), "result for request 1 has id 2");
+  wrong.seqs[0] = {.id = RequestId{1}};
+  EXPECT_DEATH(h.scheduler.on_result(wrong), "0 tokens");
+}
+
+}  // namespace
+}  // namespace pegainfer
