@@ -1,0 +1,78 @@
+#include "runner/model_loader.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "base/check.h"
+#include "model/registry.h"
+
+namespace pegainfer {
+
+namespace {
+
+Result<DType> parse_dtype(const std::string& text, DType automatic, const char* flag) {
+  if (text == "auto") return automatic;
+  if (text == "bfloat16") return DType::kBF16;
+  if (text == "float32") return DType::kF32;
+  return invalid_argument(fmt::format("{} is '{}', must be auto, bfloat16 or float32", flag, text), flag);
+}
+
+Status check_positive(int value, const char* flag) {
+  if (value > 0) return ok_status();
+  return invalid_argument(fmt::format("{} is {}, must be positive", flag, value), flag);
+}
+
+Status check_options(const LoadOptions& options, const ModelConfig& config) {
+  RETURN_IF_ERROR(check_positive(options.max_num_seqs, "--max-num-seqs"));
+  RETURN_IF_ERROR(check_positive(options.max_num_batched_tokens, "--max-num-batched-tokens"));
+  if (options.block_size <= 0 || options.block_size % 16 != 0)
+    return invalid_argument(fmt::format("--block-size is {}, must be a multiple of 16", options.block_size),
+                            "--block-size");
+  if (options.max_model_len < 0 || options.max_model_len > config.max_position_embeddings)
+    return invalid_argument(fmt::format("--max-model-len is {}, the model has {} positions",
+                                        options.max_model_len, config.max_position_embeddings),
+                            "--max-model-len");
+  return ok_status();
+}
+
+}  // namespace
+
+Result<LoadedModel> load_model(Backend& backend, const Checkpoint& checkpoint, const LoadOptions& options,
+                               const LoadProgress& progress) {
+  CHECK(checkpoint.config.has_value() && checkpoint.tensors != nullptr, "opened without weights");
+  LoadedModel out;
+  out.config = *checkpoint.config;
+  RETURN_IF_ERROR(check_options(options, out.config));
+  ASSIGN_OR_RETURN(out.arithmetic,
+                   parse_dtype(options.dtype, default_arithmetic(*checkpoint.tensors), "--dtype"));
+  ASSIGN_OR_RETURN(out.kv_dtype, parse_dtype(options.kv_cache_dtype, out.arithmetic, "--kv-cache-dtype"));
+  ASSIGN_OR_RETURN(const ModelDefinition* definition, find_model(out.config));
+  ASSIGN_OR_RETURN(const WeightPlan plan, plan_model(*definition, checkpoint, out.arithmetic, backend));
+
+  out.options = {
+      .arithmetic = out.arithmetic,
+      .kv_dtype = out.kv_dtype,
+      .max_num_seqs = options.max_num_seqs,
+      .max_num_batched_tokens = options.max_num_batched_tokens,
+      .max_model_len = options.max_model_len > 0 ? options.max_model_len : out.config.max_position_embeddings,
+      .block_size = options.block_size,
+      .num_blocks = 0};
+  const KvBudget budget{.memory_bytes = options.kv_cache_memory_bytes,
+                        .memory_utilization = options.memory_utilization,
+                        .num_blocks = options.num_kv_blocks,
+                        .shorten_context = options.max_model_len == 0};
+  auto* const no_memory =
+      reinterpret_cast<std::byte*>(Arena::kAlignment);  // NOLINT(performance-no-int-to-ptr)
+  const std::unique_ptr<Model> unbound = definition->create(out.config, WeightMap(plan, no_memory));
+  ASSIGN_OR_RETURN(out.memory, plan_memory(*unbound, plan.bytes, backend.memory(), budget, out.options));
+
+  ASSIGN_OR_RETURN(out.weights, backend.allocate(plan.bytes));
+  RETURN_IF_ERROR(
+      load_weights(plan, *checkpoint.tensors, backend, out.weights.bytes(), {.progress = progress}));
+  out.model = definition->create(out.config, WeightMap(plan, out.weights.data()));
+  ASSIGN_OR_RETURN(out.runner, ModelRunner::create(backend, *out.model, out.options));
+  return out;
+}
+
+}  // namespace pegainfer

@@ -1,0 +1,20 @@
+// StepExecutor: what the engine loop drives. ModelRunner is the real one; tests and the simulator have their
+// own.
+#pragma once
+
+#include "scheduler/step_plan.h"
+
+namespace pegainfer {
+
+class StepExecutor {
+ public:
+  virtual ~StepExecutor() = default;
+  // Enqueues the step; returns at once on an asynchronous backend. At most `depth()` launches may be
+  // uncollected.
+  virtual void launch(const StepPlan& plan) = 0;
+  // Waits for the oldest launch.
+  virtual StepResult collect() = 0;
+  [[nodiscard]] virtual int depth() const = 0;
+};
+
+}  // namespace pegainfer

@@ -1,0 +1,36 @@
+// StepTensors: one step as the device sees it, inputs and outputs. run_step() is the whole of a step's
+// compute: the same function runs it, measures its workspace in a dry run, and could be captured into a
+// graph.
+#pragma once
+
+#include "backend/arena.h"
+#include "backend/batch_view.h"
+#include "backend/ops.h"
+#include "model/model.h"
+#include "tensor/tensor.h"
+
+namespace pegainfer {
+
+// Rows of batch.logits_rows come in this order: `num_sampled` rows whose logits give a token, of which the
+// last `num_sampled_logprobs` want log-probabilities as well, then prompt rows with given targets.
+struct StepTensors {
+  // Rows of logits in memory at a time: the head of a long prompt with log-probabilities is computed in
+  // slices.
+  static constexpr int kHeadRows = 32;
+
+  BatchView batch;
+  int num_sampled = 0;
+  int num_sampled_logprobs = 0;
+  int top_n = 0;        // of the log-probabilities: the most any row wants
+  SamplerView sampler;  // [num_sampled]
+  Tensor targets;       // [num_logits - num_sampled, 1] I32
+
+  Tensor out_tokens;        // [num_sampled, 1] I32
+  Tensor out_logprobs;      // [num_logits - num_sampled + num_sampled_logprobs, 1] F32
+  Tensor out_top_ids;       // [the same, top_n] I32
+  Tensor out_top_logprobs;  // [the same, top_n] F32
+};
+
+void run_step(const Model& model, Ops& ops, Arena& arena, DType arithmetic, const StepTensors& step);
+
+}  // namespace pegainfer

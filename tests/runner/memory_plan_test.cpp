@@ -1,0 +1,157 @@
+// The plan before anything is allocated: what is needed, what is there, what would fit.
+#include "runner/memory_plan.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "model/memory_checkpoint.h"
+#include "model/registry.h"
+#include "runner/model_loader.h"
+
+namespace pegainfer {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+constexpr size_t kMiB = size_t{1} << 20U;
+
+struct Setting {
+  testing::MemoryCheckpoint checkpoint{testing::tiny_qwen3()};
+  testing::PlainBackend backend;
+  std::unique_ptr<Model> model;
+  RunnerOptions options{.arithmetic = DType::kBF16,
+                        .kv_dtype = DType::kBF16,
+                        .max_num_seqs = 8,
+                        .max_num_batched_tokens = 64,
+                        .max_model_len = 256,
+                        .block_size = 16,
+                        .num_blocks = 0};
+
+  Setting() {
+    const auto definition = find_model(*checkpoint.checkpoint.config);
+    const auto plan = plan_model(**definition, checkpoint.checkpoint, DType::kBF16, backend);
+    auto* const nowhere = reinterpret_cast<std::byte*>(64);  // NOLINT(performance-no-int-to-ptr)
+    model = (*definition)->create(*checkpoint.checkpoint.config, WeightMap(*plan, nowhere));
+  }
+  Result<MemoryPlan> plan(size_t available, const KvBudget& budget) {
+    return plan_memory(*model, kMiB, {available, available}, budget, options);
+  }
+};
+
+// 2 layers x 2 (K, V) x 16 positions x 2 heads x 32 x 2 bytes.
+constexpr size_t kBlockBytes = size_t{2} * 2 * 16 * 2 * 32 * 2;
+
+TEST(MemoryPlan, WithRoomEverySequenceMayBeFullLength) {
+  Setting s;
+  const auto plan = s.plan(1024 * kMiB, {.shorten_context = true});
+  ASSERT_TRUE(plan) << plan.error().message;
+  EXPECT_EQ(plan->num_blocks, 8 * 16 + 1);
+  EXPECT_EQ(plan->kv_bytes, 129 * kBlockBytes);
+  EXPECT_EQ(plan->kv_tokens(), 8 * 256);
+  EXPECT_DOUBLE_EQ(plan->full_length_requests(), 8.0);
+  EXPECT_FALSE(plan->context_shortened);
+  EXPECT_EQ(s.options.num_blocks, plan->num_blocks);
+  EXPECT_THAT(plan->describe(), AllOf(HasSubstr("2048 tokens"), HasSubstr("8.0 requests of 256 tokens"),
+                                      HasSubstr("weights 1.0 MiB")));
+}
+
+TEST(MemoryPlan, ExplicitSizes) {
+  Setting s;
+  auto plan = s.plan(1024 * kMiB, {.memory_bytes = 40 * kBlockBytes});
+  ASSERT_TRUE(plan);
+  EXPECT_EQ(plan->num_blocks, 40);
+  plan = s.plan(1024 * kMiB, {.num_blocks = 33});
+  ASSERT_TRUE(plan);
+  EXPECT_EQ(plan->num_blocks, 33);
+}
+
+TEST(MemoryPlan, ACacheThatHoldsNoFullRequestIsAnError) {
+  Setting s;
+  const auto plan = s.plan(1024 * kMiB, {.num_blocks = 9});
+  ASSERT_FALSE(plan);
+  EXPECT_EQ(plan.error().code, Code::kResourceExhausted);
+  EXPECT_THAT(plan.error().message, AllOf(HasSubstr("9 blocks"), HasSubstr("128 tokens"),
+                                          HasSubstr("--max-model-len 256 needs 17")));
+}
+
+TEST(MemoryPlan, ALongContextIsShortenedWhenNobodyAskedForIt) {
+  Setting s;
+  s.options.max_model_len = 100000;
+  const auto wide = s.plan(1024 * kMiB, {.shorten_context = true});
+  ASSERT_TRUE(wide);
+  EXPECT_FALSE(wide->context_shortened);
+
+  const auto plan = s.plan(40 * kMiB, {.shorten_context = true});
+  ASSERT_TRUE(plan) << plan.error().message;
+  EXPECT_TRUE(plan->context_shortened);
+  EXPECT_EQ(plan->max_model_len, plan->kv_tokens());
+  EXPECT_EQ(s.options.max_model_len, plan->max_model_len);
+  EXPECT_LT(plan->weights_bytes + plan->workspace_bytes + plan->kv_bytes, 40 * kMiB);
+}
+
+TEST(MemoryPlan, NotEnoughMemorySaysWhatFits) {
+  Setting s;
+  s.options.max_model_len = 100000;
+  const auto plan = s.plan(40 * kMiB, {.shorten_context = false});
+  ASSERT_FALSE(plan);
+  EXPECT_EQ(plan.error().code, Code::kResourceExhausted);
+  EXPECT_THAT(plan.error().message, AllOf(HasSubstr("not enough memory"), HasSubstr("weights 1.0 MiB"),
+                                          HasSubstr("40.0 MiB is available"), HasSubstr("--max-model-len")));
+  // What the message offers does fit.
+  const std::string& message = plan.error().message;
+  s.options.max_model_len = std::stoi(message.substr(message.find("--max-model-len ") + 16));
+  const auto smaller = s.plan(40 * kMiB, {.memory_bytes = 0, .shorten_context = false});
+  EXPECT_GT(s.options.max_model_len, 1024);
+  EXPECT_TRUE(smaller) << smaller.error().message;
+}
+
+TEST(MemoryPlan, NoRoomForTheWeights) {
+  Setting s;
+  const auto plan = s.plan(kMiB / 2, {.shorten_context = true});
+  ASSERT_FALSE(plan);
+  EXPECT_THAT(plan.error().message,
+              AllOf(HasSubstr("not enough memory"), HasSubstr("512.0 KiB is available")));
+}
+
+// Nothing is allocated before the plan stands.
+TEST(LoadModel, NotEnoughMemoryAllocatesNothing) {
+  testing::MemoryCheckpoint checkpoint{testing::tiny_qwen3()};
+  checkpoint.source->fail_reads_of("model.embed_tokens.weight");
+  testing::PlainBackend backend;
+  backend.available = 1000;
+  const auto loaded = load_model(backend, checkpoint.checkpoint, {}, {});
+  ASSERT_FALSE(loaded);
+  EXPECT_THAT(loaded.error().message, HasSubstr("not enough memory"));
+  EXPECT_EQ(backend.num_allocations, 0);
+}
+
+TEST(LoadModel, OptionsAreChecked) {
+  const auto refuse = [](const LoadOptions& options, const char* what) {
+    testing::MemoryCheckpoint checkpoint{testing::tiny_qwen3()};
+    testing::PlainBackend backend;
+    const auto loaded = load_model(backend, checkpoint.checkpoint, options, {});
+    ASSERT_FALSE(loaded);
+    EXPECT_EQ(loaded.error().code, Code::kInvalidArgument);
+    EXPECT_THAT(loaded.error().message, HasSubstr(what));
+  };
+  refuse({.dtype = "float16"}, "--dtype is 'float16', must be auto, bfloat16 or float32");
+  refuse({.kv_cache_dtype = "fp8"}, "--kv-cache-dtype is 'fp8'");
+  refuse({.max_model_len = 257}, "--max-model-len is 257, the model has 256 positions");
+  refuse({.max_num_seqs = 0}, "--max-num-seqs is 0");
+  refuse({.max_num_batched_tokens = -1}, "--max-num-batched-tokens is -1");
+  refuse({.block_size = 24}, "--block-size is 24");
+}
+
+TEST(MemoryPlan, UtilizationIsTheShareThatEverythingTogetherTakes) {
+  Setting s;
+  const auto plan = s.plan(64 * kMiB, {.memory_utilization = 0.5, .shorten_context = true});
+  ASSERT_TRUE(plan) << plan.error().message;
+  const size_t taken = plan->weights_bytes + plan->workspace_bytes + plan->kv_bytes;
+  EXPECT_LE(taken, 32 * kMiB);
+  EXPECT_GT(taken, 32 * kMiB - 2 * kBlockBytes);
+  EXPECT_FALSE(s.plan(64 * kMiB, {.memory_utilization = 0.01, .shorten_context = true}));  // not the weights
+}
+
+}  // namespace
+}  // namespace pegainfer
