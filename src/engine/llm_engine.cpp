@@ -1,0 +1,234 @@
+#include "engine/llm_engine.h"
+
+#include <algorithm>
+#include <chrono>
+#include <exception>
+#include <limits>
+#include <random>
+#include <utility>
+
+#include "base/check.h"
+#include "base/log.h"
+#include "engine/validate_request.h"
+
+namespace pegainfer {
+namespace {
+
+constexpr const char* kShuttingDown = "the engine is shutting down";
+
+uint64_t random_base() {
+  std::random_device device;
+  return (static_cast<uint64_t>(device()) << 32U) | device();
+}
+
+// splitmix64's output function: neighbours in, unrelated numbers out.
+uint64_t mix(uint64_t x) {
+  x += 0x9e3779b97f4a7c15ULL;
+  x = (x ^ (x >> 30U)) * 0xbf58476d1ce4e5b9ULL;
+  x = (x ^ (x >> 27U)) * 0x94d049bb133111ebULL;
+  return x ^ (x >> 31U);
+}
+
+SchedulerOptions scheduler_options(const LlmEngineOptions& options) {
+  return {.max_num_seqs = options.max_num_seqs,
+          .max_num_batched_tokens = options.max_num_batched_tokens,
+          .max_model_len = options.info.max_model_len,
+          .num_kv_blocks = options.info.num_kv_blocks,
+          .block_size = options.info.block_size,
+          .eos_token_ids = options.info.eos_token_ids};
+}
+
+}  // namespace
+
+// The inbox has no bound of its own: a cancel must always get in. How many requests may queue is a matter of
+// admission, not of this channel.
+LlmEngine::LlmEngine(LlmEngineOptions options, std::unique_ptr<StepExecutor> executor)
+    : options_(std::move(options)),
+      seed_base_(options_.seed ? *options_.seed : random_base()),
+      inbox_(std::numeric_limits<size_t>::max()),
+      executor_(std::move(executor)),
+      scheduler_(scheduler_options(options_)) {
+  CHECK(executor_ != nullptr && executor_->depth() >= 1, "the engine needs an executor");
+  publish();
+  thread_ = std::jthread([this] { run(); });
+}
+
+LlmEngine::~LlmEngine() { shutdown(std::chrono::steady_clock::now()); }
+
+uint64_t LlmEngine::pick_seed(RequestId id) const { return mix(seed_base_ ^ mix(id.value)); }
+
+Result<RequestId> LlmEngine::submit(GenerateRequest request) {
+  if (!accepting_.load()) return unavailable();
+  RETURN_IF_ERROR(validate_request(options_.info, request));
+  const RequestId id{next_id_.fetch_add(1)};
+  if (!request.sampling.seed) request.sampling.seed = pick_seed(id);
+  Command command =
+      Submit{std::make_unique<Request>(id, std::move(request.prompt), std::move(request.sampling)),
+             std::move(request.sink)};
+  num_submitted_.fetch_add(1);
+  if (!inbox_.try_push(command)) {  // closed between the check and here
+    num_submitted_.fetch_sub(1);
+    return unavailable();
+  }
+  return id;
+}
+
+Error LlmEngine::unavailable() const {
+  if (stats().healthy) return {Code::kUnavailable, kShuttingDown, {}, "server_shutting_down"};
+  return {
+      Code::kUnavailable, "the engine has failed; the server must be restarted", {}, "engine_unavailable"};
+}
+
+void LlmEngine::cancel(RequestId id) {
+  Command command = Cancel{id};
+  (void)inbox_.try_push(command);  // closed: everything has ended
+}
+
+void LlmEngine::shutdown(TimePoint deadline) {
+  CHECK(std::this_thread::get_id() != thread_.get_id(), "a sink must not shut the engine down");
+  accepting_.store(false);
+  Command command = Shutdown{deadline};
+  (void)inbox_.try_push(command);  // closed: it has stopped already
+  stopped_.wait(false);
+}
+
+EngineStats LlmEngine::stats() const {
+  const std::lock_guard lock(published_mutex_);
+  EngineStats stats = published_.stats;
+  stats.num_waiting += static_cast<int>(num_submitted_.load() - published_.num_received);
+  if (published_.working)
+    stats.seconds_since_progress =
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - published_.progress).count();
+  return stats;
+}
+
+void LlmEngine::publish() {
+  const std::lock_guard lock(published_mutex_);
+  EngineStats& stats = published_.stats;
+  stats.num_running = scheduler_.num_running();
+  stats.num_waiting = scheduler_.num_waiting();
+  stats.num_free_blocks = scheduler_.kv().num_free();
+  stats.num_total_blocks = scheduler_.kv().num_blocks();
+  stats.num_steps = num_steps_;
+  stats.prompt_tokens_total = scheduler_.prompt_tokens_total();
+  stats.generation_tokens_total = scheduler_.generation_tokens_total();
+  stats.healthy = healthy_;
+  published_.num_received = num_received_;
+  published_.working = healthy_ && (!scheduler_.idle() || num_inflight_ > 0);
+  published_.progress = std::chrono::steady_clock::now();
+}
+
+void LlmEngine::run() {
+  try {
+    loop();
+    close(FinishReason::kCancelled, kShuttingDown);
+  } catch (const std::exception& e) {
+    die(e.what());
+  } catch (...) {
+    die("an exception of unknown type");
+  }
+  stopped_.store(true);
+  stopped_.notify_all();
+}
+
+// Ends when shutting down and everyone has finished or the deadline has passed. There is nothing to wait for
+// but commands and steps, so a deadline needs no timer.
+void LlmEngine::loop() {
+  while (true) {
+    const bool idle = scheduler_.idle() && num_inflight_ == 0;
+    if (deadline_ && (idle || std::chrono::steady_clock::now() >= *deadline_)) return;
+    receive(idle);
+    publish();
+    deliver();  // ends of cancelled requests need no step
+    turn();
+  }
+}
+
+// One turn of the pipeline: launch the next step while there is room, then wait for the oldest. With depth 1
+// that is a plain serial loop; with more, the host's work on step N happens while N + 1 runs.
+void LlmEngine::turn() {
+  const StepPlan plan = scheduler_.schedule();
+  const bool launch = plan.num_tokens > 0;
+  if (launch) {
+    executor_->launch(plan);
+    scheduler_.on_launched(plan);
+    ++num_inflight_;
+  }
+  CHECK(launch || num_inflight_ > 0 || scheduler_.idle(), "{} requests wait and none can run",
+        scheduler_.num_waiting());
+  if (num_inflight_ == 0 || (launch && num_inflight_ < executor_->depth())) return;
+  scheduler_.on_result(executor_->collect());
+  --num_inflight_;
+  ++num_steps_;
+  publish();  // before the sinks hear of it: who was told sees the blocks free
+  deliver();
+}
+
+void LlmEngine::receive(bool wait) {
+  std::vector<Command> commands = wait ? inbox_.wait_drain(std::stop_token{}) : inbox_.drain();
+  for (Command& command : commands) std::visit([this](auto& c) { handle(std::move(c)); }, command);
+}
+
+void LlmEngine::handle(Submit command) {
+  ++num_received_;
+  const RequestId id = command.request->id;
+  const Usage usage = command.request->usage();
+  sinks_.emplace(id, std::move(command.sink));
+  Status added = scheduler_.add(std::move(command.request));
+  if (added) return;
+  // submit() has checked the same; still nobody is left without an end.
+  TokenEvent event;
+  event.usage = usage;
+  event.finish =
+      Finish{.reason = FinishReason::kError, .message = added.error().message, .usage = event.usage};
+  const auto node = sinks_.extract(id);
+  node.mapped()(std::move(event));
+}
+
+void LlmEngine::handle(Cancel command) { scheduler_.cancel(command.id); }
+
+void LlmEngine::handle(Shutdown command) {
+  deadline_ = deadline_ ? std::min(*deadline_, command.deadline) : command.deadline;
+}
+
+void LlmEngine::deliver() {
+  for (RequestEvent& e : scheduler_.take_events()) {
+    const auto it = sinks_.find(e.id);
+    CHECK(it != sinks_.end(), "request {} has no sink", e.id.value);
+    if (!e.event.finish) {
+      it->second(std::move(e.event));
+      continue;
+    }
+    const TokenSink sink = std::move(it->second);
+    sinks_.erase(it);
+    sink(std::move(e.event));
+  }
+}
+
+// Ends everything that is known or still in the inbox. After it no command gets in.
+void LlmEngine::close(FinishReason reason, const std::string& message) {
+  accepting_.store(false);
+  inbox_.close();
+  receive(false);
+  scheduler_.end_all(reason, message);
+  publish();
+  deliver();
+}
+
+// A step threw: what it left behind is unknown, so nothing may run any more.
+void LlmEngine::die(const std::string& reason) {
+  healthy_ = false;
+  num_inflight_ = 0;  // nobody will collect them
+  publish();          // before submit() starts to refuse, so that it can say why
+  LOG_ERROR("the engine has failed: {}", reason);
+  const std::string message = "the engine has failed: " + reason;
+  close(FinishReason::kError, message);
+  for (auto& [id, sink] : std::exchange(sinks_, {})) {
+    TokenEvent event;
+    event.finish = Finish{.reason = FinishReason::kError, .message = message};
+    sink(std::move(event));
+  }
+  if (options_.on_dead) options_.on_dead(reason);
+}
+
+}  // namespace pegainfer

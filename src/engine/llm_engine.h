@@ -1,0 +1,108 @@
+// LlmEngine: the loop between requests and steps. One thread owns the scheduler and drives the executor;
+// everybody else talks to it through a channel of commands. docs/engine_contract.md says what it promises.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <unordered_map>
+#include <variant>
+#include <vector>
+
+#include "base/channel.h"
+#include "base/clock.h"
+#include "pegainfer/engine.h"
+#include "runner/step_executor.h"
+#include "scheduler/scheduler.h"
+
+namespace pegainfer {
+
+struct LlmEngineOptions {
+  EngineInfo info;  // num_kv_blocks with the null block
+  int max_num_seqs = 256;
+  int max_num_batched_tokens = 512;
+  // Seeds of requests that bring none are drawn from this; empty: from std::random_device. With it a server
+  // answers the same requests, in the same order, the same way.
+  std::optional<uint64_t> seed;
+  // Called once on the engine's thread when a step has failed and every request was told: the process should
+  // end.
+  std::function<void(const std::string& reason)> on_dead;
+};
+
+class LlmEngine final : public Engine {
+ public:
+  LlmEngine(LlmEngineOptions options, std::unique_ptr<StepExecutor> executor);
+  ~LlmEngine() override;  // shutdown(now)
+  LlmEngine(const LlmEngine&) = delete;
+  LlmEngine& operator=(const LlmEngine&) = delete;
+
+  Result<RequestId> submit(GenerateRequest request) override;
+  void cancel(RequestId id) override;
+  [[nodiscard]] const EngineInfo& info() const override { return options_.info; }
+  [[nodiscard]] EngineStats stats() const override;
+  void shutdown(TimePoint deadline) override;
+
+ private:
+  struct Submit {
+    std::unique_ptr<Request> request;
+    TokenSink sink;
+  };
+  struct Cancel {
+    RequestId id;
+  };
+  struct Shutdown {
+    TimePoint deadline;
+  };
+  using Command = std::variant<Submit, Cancel, Shutdown>;
+
+  void run();
+  void loop();
+  void receive(bool wait);
+  void handle(Submit command);
+  void handle(Cancel command);
+  void handle(Shutdown command);
+  void turn();
+  void deliver();
+  void die(const std::string& reason);
+  void close(FinishReason reason, const std::string& message);
+  void publish();
+  [[nodiscard]] uint64_t pick_seed(RequestId id) const;
+  [[nodiscard]] Error unavailable() const;
+
+  const LlmEngineOptions options_;
+  const uint64_t seed_base_;
+  std::atomic<uint64_t> next_id_{1};
+  std::atomic<bool> accepting_{true};
+  Channel<Command> inbox_;
+
+  // What stats() shows, written by the loop when a step begins and ends.
+  struct Published {
+    EngineStats stats;
+    uint64_t num_received = 0;  // submits taken from the inbox
+    bool working = false;
+    TimePoint progress;
+  };
+  mutable std::mutex published_mutex_;
+  Published published_;
+  std::atomic<uint64_t> num_submitted_{0};
+  std::atomic<bool> stopped_{false};
+
+  // The loop's own.
+  std::unique_ptr<StepExecutor> executor_;
+  Scheduler scheduler_;
+  std::unordered_map<RequestId, TokenSink> sinks_;
+  int num_inflight_ = 0;  // launches not yet collected
+  uint64_t num_steps_ = 0;
+  uint64_t num_received_ = 0;
+  std::optional<TimePoint> deadline_;  // set: shutting down
+  bool healthy_ = true;
+
+  std::jthread thread_;  // last: it uses all of the above
+};
+
+}  // namespace pegainfer

@@ -1,0 +1,146 @@
+#include "engine/load_engine.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <future>
+#include <system_error>
+#include <utility>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "checkpoint/checkpoint.h"
+#include "engine/load_tokenizer.h"
+
+namespace pegainfer {
+namespace {
+
+struct StepSize {
+  int max_num_seqs = 0;
+  int max_num_batched_tokens = 0;
+};
+
+Result<StepSize> step_size(const EngineOptions& options) {
+  for (const auto& [value, flag] : {std::pair{options.max_num_seqs, "--max-num-seqs"},
+                                    std::pair{options.max_num_batched_tokens, "--max-num-batched-tokens"}})
+    if (value < 0) return invalid_argument(fmt::format("{} is {}; it must be positive", flag, value), flag);
+  StepSize size{options.max_num_seqs, options.max_num_batched_tokens};
+  if (size.max_num_batched_tokens == 0)
+    size.max_num_batched_tokens = std::max(EngineOptions::kDefaultMaxNumBatchedTokens, size.max_num_seqs);
+  if (size.max_num_seqs == 0)
+    size.max_num_seqs = std::min(EngineOptions::kDefaultMaxNumSeqs, size.max_num_batched_tokens);
+  if (size.max_num_seqs > size.max_num_batched_tokens)
+    return invalid_argument(
+        fmt::format("--max-num-seqs is {}; it must be at most --max-num-batched-tokens, which is {}",
+                    size.max_num_seqs, size.max_num_batched_tokens),
+        "--max-num-seqs");
+  return size;
+}
+
+void log_generation_defaults(const GenerationDefaults& g) {
+  std::string text;
+  const auto add = [&text](const char* name, const auto& value) {
+    if (value) text += fmt::format("{}{} {}", text.empty() ? "" : ", ", name, *value);
+  };
+  add("temperature", g.temperature);
+  add("top_p", g.top_p);
+  add("top_k", g.top_k);
+  add("min_p", g.min_p);
+  if (!text.empty()) LOG_INFO("defaults of requests, by the model's generation_config: {}", text);
+}
+
+EngineInfo engine_info(const EngineOptions& options, const LoadedModel& model, const Checkpoint& checkpoint) {
+  EngineInfo info;
+  info.model_name =
+      options.served_model_name.empty() ? default_model_name(options.model) : options.served_model_name;
+  info.architecture = model.config.architecture_name;
+  info.dtype = std::string(name_of(model.arithmetic));
+  info.vocab_size = model.config.vocab_size;
+  info.max_model_len = model.options.max_model_len;
+  info.num_kv_blocks = model.options.num_blocks;
+  info.block_size = model.options.block_size;
+  info.eos_token_ids = checkpoint.eos_token_ids;
+  return info;
+}
+
+void log_memory(const MemoryPlan& memory, int model_positions) {
+  LOG_INFO("{}", memory.describe());
+  if (memory.context_shortened)
+    LOG_WARN("the model has {} positions, memory is enough for {}: --max-model-len is {}", model_positions,
+             memory.max_model_len, memory.max_model_len);
+}
+
+}  // namespace
+
+std::string default_model_name(const std::string& model) {
+  std::error_code error;
+  const bool is_path = model.ends_with(".gguf") || std::filesystem::exists(model, error);
+  std::string name = model;
+  while (name.size() > 1 && name.back() == '/') name.pop_back();
+  if (is_path) name = name.substr(name.rfind('/') + 1);
+  if (name.ends_with(".gguf")) name.resize(name.size() - 5);
+  return name.empty() ? "default" : name;
+}
+
+Result<LoadedEngine> load_engine(const EngineOptions& options, const EngineProgress& progress) {
+  const Stopwatch watch;
+  const auto report = [&](LoadPhase phase, uint64_t done, uint64_t total) {
+    if (progress) progress({phase, done, total});
+  };
+  report(LoadPhase::kOpening, 0, 0);
+  if (!(options.gpu_memory_utilization >= 0 && options.gpu_memory_utilization <= 1))
+    return invalid_argument(fmt::format("--gpu-memory-utilization is {}; it must be above 0 and at most 1",
+                                        options.gpu_memory_utilization),
+                            "--gpu-memory-utilization");
+  ASSIGN_OR_RETURN(const StepSize size, step_size(options));
+  ASSIGN_OR_RETURN(const std::string path, resolve_model_path(options.model));
+  ASSIGN_OR_RETURN(const Checkpoint checkpoint, Checkpoint::open(path, CheckpointOptions{}));
+
+  if (!checkpoint.gguf_vocab && checkpoint.tokenizer_json_path.empty())
+    return load_tokenizer(checkpoint).error();  // before anything takes time
+
+  LoadedEngine out;
+  ASSIGN_OR_RETURN(
+      out.backend,
+      create_backend({.device = options.device, .threads = options.threads, .check = options.check_ops}));
+  LOG_INFO("{}", out.backend->description());
+  // Beside the weights: parsing a large vocabulary takes as long as reading a small model.
+  auto tokenizer = std::async(std::launch::async, [&checkpoint] { return load_tokenizer(checkpoint); });
+  const LoadOptions load{.dtype = options.dtype,
+                         .kv_cache_dtype = options.kv_cache_dtype,
+                         .max_model_len = options.max_model_len,
+                         .max_num_seqs = size.max_num_seqs,
+                         .max_num_batched_tokens = size.max_num_batched_tokens,
+                         .block_size = options.block_size,
+                         .kv_cache_memory_bytes = options.kv_cache_memory_bytes,
+                         .memory_utilization = options.gpu_memory_utilization,
+                         .num_kv_blocks = options.num_kv_blocks};
+  ASSIGN_OR_RETURN(out.model, load_model(*out.backend, checkpoint, load, [&](uint64_t done, uint64_t total) {
+                     report(LoadPhase::kWeights, done, total);
+                   }));
+  report(LoadPhase::kStarting, 0, 0);
+  ASSIGN_OR_RETURN(out.tokenizer, tokenizer.get());
+  if (out.tokenizer->vocab_size() > out.model.config.vocab_size)
+    LOG_WARN("the tokenizer has {} ids, the model {}: requests with higher ones are refused",
+             out.tokenizer->vocab_size(), out.model.config.vocab_size);
+  out.generation = checkpoint.generation;
+  out.chat_template = checkpoint.chat_template;
+  out.memory = out.model.memory;
+  out.engine =
+      std::make_unique<LlmEngine>(LlmEngineOptions{.info = engine_info(options, out.model, checkpoint),
+                                                   .max_num_seqs = size.max_num_seqs,
+                                                   .max_num_batched_tokens = size.max_num_batched_tokens,
+                                                   .seed = options.seed,
+                                                   .on_dead = options.on_dead},
+                                  std::move(out.model.runner));
+  log_memory(out.memory, out.model.config.max_position_embeddings);
+  log_generation_defaults(out.generation);
+  out.load_seconds = watch.seconds();
+  const EngineInfo& info = out.engine->info();
+  LOG_INFO("loaded {} ({}, {}) in {:.2f} s", info.model_name, info.architecture, info.dtype,
+           out.load_seconds);
+  return out;
+}
+
+}  // namespace pegainfer

@@ -1,0 +1,439 @@
+#include "engine/llm_engine.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <future>
+#include <memory>
+#include <mutex>
+#include <new>
+#include <random>
+#include <set>
+#include <thread>
+#include <vector>
+
+#include "base/log.h"
+#include "support/fake_executor.h"
+
+namespace pegainfer {
+namespace {
+
+using pegainfer::testing::FakeExecutor;
+using pegainfer::testing::FakeExecutorOptions;
+using std::chrono::seconds;
+using std::chrono::steady_clock;
+using ::testing::HasSubstr;
+
+constexpr TokenId kEos = 0;
+
+// What one sink heard. get() waits for the finish.
+class Client {
+ public:
+  TokenSink sink() {
+    return [state = state_](TokenEvent event) {
+      const std::lock_guard lock(state->mutex);
+      if (state->finish) ++state->num_late;
+      state->tokens.insert(state->tokens.end(), event.tokens.begin(), event.tokens.end());
+      state->thread = std::this_thread::get_id();
+      if (event.finish) {
+        ++state->num_finishes;
+        state->finish = std::move(event.finish);
+      }
+      state->changed.notify_all();
+    };
+  }
+  Finish get() const {
+    std::unique_lock lock(state_->mutex);
+    EXPECT_TRUE(state_->changed.wait_for(lock, seconds(20), [&] { return state_->finish.has_value(); }));
+    return state_->finish.value_or(Finish{});
+  }
+  void wait_tokens(size_t count) const {
+    std::unique_lock lock(state_->mutex);
+    EXPECT_TRUE(state_->changed.wait_for(lock, seconds(20), [&] { return state_->tokens.size() >= count; }));
+  }
+  [[nodiscard]] std::vector<TokenId> tokens() const {
+    const std::lock_guard lock(state_->mutex);
+    return state_->tokens;
+  }
+  [[nodiscard]] int num_finishes() const {
+    const std::lock_guard lock(state_->mutex);
+    return state_->num_finishes + state_->num_late;
+  }
+  [[nodiscard]] std::thread::id thread() const {
+    const std::lock_guard lock(state_->mutex);
+    return state_->thread;
+  }
+
+ private:
+  struct State {
+    std::mutex mutex;
+    std::condition_variable changed;
+    std::vector<TokenId> tokens;
+    std::optional<Finish> finish;
+    int num_finishes = 0;
+    int num_late = 0;
+    std::thread::id thread;
+  };
+  std::shared_ptr<State> state_ = std::make_shared<State>();
+};
+
+// Lets steps through one by one.
+class Gate {
+ public:
+  void pass() {
+    std::unique_lock lock(mutex_);
+    ++num_arrived_;
+    changed_.notify_all();
+    changed_.wait(lock, [&] { return open_ || allowed_ > 0; });
+    if (!open_) --allowed_;
+  }
+  void allow(int count) {
+    const std::lock_guard lock(mutex_);
+    allowed_ += count;
+    changed_.notify_all();
+  }
+  void open() {
+    const std::lock_guard lock(mutex_);
+    open_ = true;
+    changed_.notify_all();
+  }
+  void wait_arrived(int count) {
+    std::unique_lock lock(mutex_);
+    EXPECT_TRUE(changed_.wait_for(lock, seconds(20), [&] { return num_arrived_ >= count; }));
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  int allowed_ = 0;
+  int num_arrived_ = 0;
+  bool open_ = false;
+};
+
+LlmEngineOptions engine_options() {
+  LlmEngineOptions o;
+  o.info.vocab_size = 1000;
+  o.info.max_model_len = 200;
+  o.info.num_kv_blocks = 101;
+  o.info.block_size = 4;
+  o.info.eos_token_ids = {kEos};
+  o.max_num_seqs = 8;
+  o.max_num_batched_tokens = 32;
+  return o;
+}
+
+FakeExecutorOptions executor_options() { return {.num_kv_blocks = 101, .block_size = 4, .vocab_size = 1000}; }
+
+std::unique_ptr<LlmEngine> make_engine(LlmEngineOptions options = engine_options(),
+                                       FakeExecutorOptions executor = executor_options()) {
+  return std::make_unique<LlmEngine>(std::move(options), std::make_unique<FakeExecutor>(std::move(executor)));
+}
+
+SamplingParams tokens(int max_tokens, std::optional<uint64_t> seed = 1) {
+  SamplingParams p;
+  p.max_tokens = max_tokens;
+  p.seed = seed;
+  p.ignore_eos = true;
+  return p;
+}
+
+std::vector<TokenId> alone(std::vector<TokenId> prompt, int max_tokens, uint64_t seed) {
+  const FakeExecutor model(executor_options());
+  std::vector<TokenId> out;
+  for (int i = 0; i < max_tokens; ++i) {
+    out.push_back(model.next_token(prompt, seed));
+    prompt.push_back(out.back());
+  }
+  return out;
+}
+
+TEST(LlmEngine, AnswersARequestOnItsOwnThread) {
+  const auto engine = make_engine();
+  Client client;
+  const auto id = engine->submit({{1, 2, 3}, tokens(10), client.sink()});
+  ASSERT_TRUE(id);
+  EXPECT_NE(id->value, 0U);
+  const Finish finish = client.get();
+  EXPECT_EQ(finish.reason, FinishReason::kLength);
+  EXPECT_EQ(finish.usage.completion_tokens, 10);
+  EXPECT_EQ(client.tokens(), alone({1, 2, 3}, 10, 1));
+  EXPECT_NE(client.thread(), std::this_thread::get_id());
+}
+
+TEST(LlmEngine, RefusesBadRequestsWithoutTouchingTheSink) {
+  const auto engine = make_engine();
+  Client client;
+  const auto long_prompt = engine->submit({std::vector<TokenId>(200, 1), tokens(1), client.sink()});
+  ASSERT_FALSE(long_prompt);
+  EXPECT_EQ(long_prompt.error().type, "context_length_exceeded");
+  EXPECT_THAT(long_prompt.error().message, HasSubstr("maximum context length"));
+  EXPECT_FALSE(engine->submit({{}, tokens(1), client.sink()}));
+  EXPECT_FALSE(engine->submit({{1000}, tokens(1), client.sink()}));
+  Client good;
+  ASSERT_TRUE(engine->submit({{1}, tokens(1), good.sink()}));
+  good.get();
+  EXPECT_EQ(client.num_finishes(), 0);
+}
+
+TEST(LlmEngine, EveryPipelineDepthGivesTheSameTokens) {
+  for (const int depth : {1, 2, 3}) {
+    FakeExecutorOptions e = executor_options();
+    e.depth = depth;
+    const auto engine = make_engine(engine_options(), e);
+    std::vector<Client> clients(20);
+    for (size_t i = 0; i < clients.size(); ++i) {
+      const std::vector<TokenId> prompt(1 + i * 3, static_cast<TokenId>(i));
+      ASSERT_TRUE(engine->submit({prompt, tokens(12, i), clients[i].sink()}));
+    }
+    for (size_t i = 0; i < clients.size(); ++i) {
+      EXPECT_EQ(clients[i].get().reason, FinishReason::kLength);
+      EXPECT_EQ(clients[i].tokens(), alone(std::vector<TokenId>(1 + i * 3, static_cast<TokenId>(i)), 12, i));
+    }
+  }
+}
+
+TEST(LlmEngine, SeedsDifferUnlessGiven) {
+  const auto run = [](LlmEngine& engine, std::optional<uint64_t> seed) {
+    Client client;
+    EXPECT_TRUE(engine.submit({{5}, tokens(8, seed), client.sink()}));
+    client.get();
+    return client.tokens();
+  };
+  const auto engine = make_engine();
+  EXPECT_EQ(run(*engine, 9), run(*engine, 9));
+  EXPECT_NE(run(*engine, std::nullopt), run(*engine, std::nullopt));
+  LlmEngineOptions seeded = engine_options();
+  seeded.seed = 42;
+  const auto a = make_engine(seeded);
+  const auto b = make_engine(seeded);
+  const auto first = run(*a, std::nullopt);
+  EXPECT_EQ(first, run(*b, std::nullopt));
+  EXPECT_NE(first, run(*a, std::nullopt));
+}
+
+TEST(LlmEngine, CancelEndsRunningAndQueuedWithinAStep) {
+  auto gate = std::make_shared<Gate>();
+  LlmEngineOptions o = engine_options();
+  o.max_num_seqs = 1;
+  FakeExecutorOptions e = executor_options();
+  e.on_collect = [gate](const StepPlan&) { gate->pass(); };
+  const auto engine = make_engine(o, e);
+  Client running;
+  Client queued;
+  const auto first = engine->submit({{1}, tokens(100), running.sink()});
+  const auto second = engine->submit({{2}, tokens(100), queued.sink()});
+  ASSERT_TRUE(first && second);
+  gate->allow(3);
+  gate->wait_arrived(4);  // the fourth step runs
+  running.wait_tokens(3);
+  engine->cancel(*first);
+  engine->cancel(*second);
+  engine->cancel(RequestId{12345});
+  gate->allow(1);
+  EXPECT_EQ(running.get().reason, FinishReason::kCancelled);
+  EXPECT_EQ(queued.get().reason, FinishReason::kCancelled);
+  EXPECT_LE(running.tokens().size(), 4U);
+  EXPECT_TRUE(queued.tokens().empty());
+  EXPECT_EQ(engine->stats().num_free_blocks, 100);
+  gate->open();
+  Client after;
+  ASSERT_TRUE(engine->submit({{3}, tokens(2), after.sink()}));
+  EXPECT_EQ(after.get().reason, FinishReason::kLength);
+  EXPECT_EQ(engine->stats().num_steps, 6U);  // 4 of the first, none of the second, 2 of the last
+}
+
+TEST(LlmEngine, ASinkMaySubmitAndCancel) {
+  const auto engine = make_engine();
+  Client second;
+  std::promise<Result<RequestId>> submitted;
+  ASSERT_TRUE(engine->submit({{1}, tokens(3), [&, done = false](const TokenEvent& event) mutable {
+                                if (event.finish && !done) {
+                                  done = true;
+                                  auto id = engine->submit({{2}, tokens(100), second.sink()});
+                                  if (id) engine->cancel(*id);
+                                  submitted.set_value(std::move(id));
+                                }
+                              }}));
+  EXPECT_TRUE(submitted.get_future().get());
+  EXPECT_EQ(second.get().reason, FinishReason::kCancelled);
+}
+
+TEST(LlmEngine, StatsFollowTheLoad) {
+  auto gate = std::make_shared<Gate>();
+  LlmEngineOptions o = engine_options();
+  o.max_num_seqs = 2;
+  FakeExecutorOptions e = executor_options();
+  e.on_collect = [gate](const StepPlan&) { gate->pass(); };
+  const auto engine = make_engine(o, e);
+  EngineStats s = engine->stats();
+  EXPECT_EQ(s.num_running, 0);
+  EXPECT_EQ(s.num_total_blocks, 100);
+  EXPECT_EQ(s.num_free_blocks, 100);
+  EXPECT_EQ(s.seconds_since_progress, 0);
+  EXPECT_TRUE(s.healthy);
+  std::vector<Client> clients(5);
+  for (Client& c : clients) ASSERT_TRUE(engine->submit({{1, 2, 3, 4, 5}, tokens(4), c.sink()}));
+  gate->wait_arrived(1);
+  s = engine->stats();
+  EXPECT_EQ(s.num_running + s.num_waiting, 5);  // wherever they are, none is forgotten
+  std::this_thread::sleep_for(std::chrono::milliseconds(30));
+  EXPECT_GE(engine->stats().seconds_since_progress, 0.03);  // a step that does not end is seen
+  gate->open();
+  for (Client& c : clients) c.get();
+  s = engine->stats();
+  EXPECT_EQ(s.num_running, 0);
+  EXPECT_EQ(s.num_waiting, 0);
+  EXPECT_EQ(s.num_free_blocks, 100);
+  EXPECT_EQ(s.prompt_tokens_total, 25U);
+  EXPECT_EQ(s.generation_tokens_total, 20U);
+  EXPECT_EQ(s.seconds_since_progress, 0);
+}
+
+TEST(LlmEngine, ShutdownNowCancelsEverythingOnce) {
+  auto gate = std::make_shared<Gate>();
+  FakeExecutorOptions e = executor_options();
+  e.on_collect = [gate](const StepPlan&) { gate->pass(); };
+  const auto engine = make_engine(engine_options(), e);
+  std::vector<Client> clients(30);
+  for (Client& c : clients) ASSERT_TRUE(engine->submit({{1}, tokens(100), c.sink()}));
+  gate->wait_arrived(1);
+  std::thread opener([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    gate->open();
+  });
+  engine->shutdown(steady_clock::now());
+  for (const Client& c : clients) {
+    EXPECT_EQ(c.num_finishes(), 1);  // already there when shutdown returns
+    EXPECT_EQ(c.get().reason, FinishReason::kCancelled);
+    EXPECT_THAT(c.get().message, HasSubstr("shutting down"));
+  }
+  opener.join();
+  Client late;
+  const auto refused = engine->submit({{1}, tokens(1), late.sink()});
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::kUnavailable);
+  EXPECT_EQ(refused.error().type, "server_shutting_down");
+  engine->cancel(RequestId{1});
+  engine->shutdown(steady_clock::now());  // again: returns at once
+}
+
+TEST(LlmEngine, ShutdownWithTimeLetsRequestsFinish) {
+  const auto engine = make_engine();
+  std::vector<Client> clients(30);
+  for (size_t i = 0; i < clients.size(); ++i)
+    ASSERT_TRUE(engine->submit({{static_cast<TokenId>(i)}, tokens(20), clients[i].sink()}));
+  engine->shutdown(steady_clock::now() + seconds(20));
+  for (const Client& c : clients) {
+    EXPECT_EQ(c.num_finishes(), 1);
+    EXPECT_EQ(c.get().reason, FinishReason::kLength);
+  }
+}
+
+TEST(LlmEngine, WhileDrainingCancelWorksAndASecondShutdownShortens) {
+  auto gate = std::make_shared<Gate>();
+  FakeExecutorOptions e = executor_options();
+  e.on_collect = [gate](const StepPlan&) { gate->pass(); };
+  const auto engine = make_engine(engine_options(), e);
+  Client cancelled;
+  Client left;
+  const auto id = engine->submit({{1}, tokens(190), cancelled.sink()});
+  ASSERT_TRUE(id);
+  ASSERT_TRUE(engine->submit({{1}, tokens(190), left.sink()}));
+  gate->wait_arrived(1);
+  std::thread first([&] { engine->shutdown(steady_clock::now() + std::chrono::hours(1)); });
+  while (engine->submit({{1}, tokens(1), [](const TokenEvent&) {}})) std::this_thread::yield();
+  engine->cancel(*id);
+  gate->allow(2);
+  EXPECT_EQ(cancelled.get().reason, FinishReason::kCancelled);
+  EXPECT_EQ(cancelled.get().message, "");  // the client's wish, not the engine's
+  EXPECT_EQ(left.num_finishes(), 0);
+  gate->allow(1);
+  std::thread second([&] { engine->shutdown(steady_clock::now()); });
+  gate->open();
+  first.join();
+  second.join();
+  EXPECT_EQ(left.num_finishes(), 1);
+}
+
+TEST(LlmEngine, AFailedStepEndsEveryRequestOnceAndTheEngine) {
+  set_log_level(LogLevel::kOff);
+  for (const int depth : {1, 2}) {
+    std::atomic<int> steps{0};
+    std::promise<std::string> dead;
+    LlmEngineOptions o = engine_options();
+    o.max_num_seqs = 2;
+    o.on_dead = [&](const std::string& reason) { dead.set_value(reason); };
+    FakeExecutorOptions e = executor_options();
+    e.depth = depth;
+    e.on_collect = [&](const StepPlan&) {
+      if (++steps == 3) throw std::bad_alloc();
+    };
+    const auto engine = make_engine(o, e);
+    std::vector<Client> clients(10);
+    std::vector<bool> accepted(10);
+    for (size_t i = 0; i < clients.size(); ++i)
+      accepted[i] = engine->submit({{1}, tokens(100), clients[i].sink()}).has_value();
+    EXPECT_TRUE(accepted[0]);
+    EXPECT_THAT(dead.get_future().get(), HasSubstr("bad_alloc"));
+    for (size_t i = 0; i < clients.size(); ++i) {
+      EXPECT_EQ(clients[i].num_finishes(), accepted[i] ? 1 : 0);
+      if (accepted[i]) {
+        EXPECT_EQ(clients[i].get().reason, FinishReason::kError);
+        EXPECT_THAT(clients[i].get().message, HasSubstr("bad_alloc"));
+      }
+    }
+    EXPECT_FALSE(engine->stats().healthy);
+    Client late;
+    const auto refused = engine->submit({{1}, tokens(1), late.sink()});
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, Code::kUnavailable);
+    EXPECT_EQ(refused.error().type, "engine_unavailable");
+    engine->shutdown(steady_clock::now());
+  }
+  set_log_level(LogLevel::kInfo);
+}
+
+// Many threads submit and cancel at random while the engine runs and, at the end, shuts down under them.
+TEST(LlmEngine, ThreadsSubmitAndCancelThroughAShutdown) {
+  for (int round = 0; round < 3; ++round) {
+    const auto engine = make_engine();
+    constexpr int kThreads = 6;
+    constexpr int kRequests = 150;
+    std::vector<std::vector<Client>> clients(kThreads);
+    for (auto& some : clients) some = std::vector<Client>(kRequests);  // each with a state of its own
+    std::vector<std::vector<char>> accepted(kThreads, std::vector<char>(kRequests, 0));
+    std::vector<std::thread> threads;
+    for (size_t t = 0; t < kThreads; ++t) {
+      threads.emplace_back([&, t] {
+        std::mt19937 rng(static_cast<unsigned>(t) + 100U * static_cast<unsigned>(round));
+        for (size_t i = 0; i < kRequests; ++i) {
+          const int max_tokens = static_cast<int>(rng() % 20);
+          const auto id = engine->submit({std::vector<TokenId>(1 + rng() % 40, 7),
+                                          tokens(max_tokens, std::nullopt), clients[t][i].sink()});
+          if (!id) {
+            EXPECT_EQ(id.error().code, Code::kUnavailable);
+            continue;
+          }
+          accepted[t][i] = 1;
+          if (rng() % 3 == 0) engine->cancel(*id);
+          if (rng() % 8 == 0) engine->cancel(RequestId{rng() % 1000});
+          if (rng() % 4 == 0) (void)engine->stats();
+        }
+      });
+    }
+    if (round == 1) engine->shutdown(steady_clock::now() + std::chrono::milliseconds(20));
+    for (std::thread& t : threads) t.join();
+    engine->shutdown(steady_clock::now() + seconds(30));
+    for (size_t t = 0; t < kThreads; ++t)
+      for (size_t i = 0; i < kRequests; ++i)
+        ASSERT_EQ(clients[t][i].num_finishes(), static_cast<int>(accepted[t][i]));
+    EXPECT_EQ(engine->stats().num_free_blocks, 100);
+    EXPECT_EQ(engine->stats().num_waiting, 0);
+  }
+}
+
+}  // namespace
+}  // namespace pegainfer
