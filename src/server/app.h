@@ -1,0 +1,36 @@
+// A whole server: it listens at once, loads the model on a thread of its own, and ends when asked to.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <string>
+
+#include "pegainfer/result.h"
+#include "server/http/options.h"
+#include "server/openai/completion_request.h"
+#include "server/served_model.h"
+
+namespace pegainfer::server {
+
+struct AppOptions {
+  http::Options http;
+  openai::ApiLimits api;
+  std::chrono::milliseconds shutdown_timeout{30'000};  // for requests under way after the first signal
+  // Called once the port is open, with "http://127.0.0.1:8000".
+  std::function<void(const std::string& url)> on_listening;
+};
+
+struct LoadContext {
+  LoadStatus& status;
+  // To be called when the engine has failed for good, on any thread: the process then ends with kInternal.
+  std::function<void(const std::string& reason)> on_dead;
+};
+// Runs on a thread of its own.
+using ModelLoader = std::function<Result<ServedModel>(const LoadContext&)>;
+
+// Serves until SIGTERM or SIGINT: then no connection is accepted any more, /health says 503, requests under
+// way finish within shutdown_timeout. A second signal ends them at once. An error: the port could not be had
+// or the model not loaded.
+Status run_app(AppOptions options, const ModelLoader& load);
+
+}  // namespace pegainfer::server

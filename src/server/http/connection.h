@@ -1,0 +1,112 @@
+// One client connection. Internal to this folder: only connection.cpp and server.cpp include it, as it needs
+// Asio's headers.
+#pragma once
+
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <unordered_set>
+#include <vector>
+
+#include "server/http/admission.h"
+#include "server/http/options.h"
+#include "server/http/request_parser.h"
+#include "server/http/responder.h"
+#include "server/http/router.h"
+
+namespace pegainfer::http {
+
+class Connection;
+
+// What all connections of a server share. Only the server's thread touches it.
+struct ConnectionContext {
+  Options options;
+  Router router;
+  HostRule hosts;
+  std::unordered_set<std::shared_ptr<Connection>> connections;
+  std::function<void()> on_empty;  // set while draining
+  std::vector<char> read_buffer;   // connections read in turn, so they share it
+  uint64_t request_id_prefix = 0;  // random
+  uint64_t num_requests = 0;
+  uint64_t num_ids = 0;
+  bool draining = false;
+};
+
+// Reads requests one at a time and in order, answers each before the next is looked at, and goes on reading
+// while an answer is outstanding, so that a client that leaves is noticed at once.
+class Connection : public std::enable_shared_from_this<Connection> {
+ public:
+  Connection(boost::asio::ip::tcp::socket socket, ConnectionContext& context);
+
+  void start();
+  void refuse();    // 503: too many connections
+  void on_drain();  // close when idle, else after the answer
+  void drop();      // close now; the outstanding request is told
+
+  // From the responder of request `number`; ignored unless that one is outstanding.
+  void send(uint64_t number, Response response);
+  void begin_stream(uint64_t number);
+  void write_stream(uint64_t number, std::string_view frame);
+  void end_stream(uint64_t number);
+  void set_disconnect_callback(uint64_t number, std::function<void()> callback);
+
+ private:
+  enum class Phase : uint8_t { kReading, kAnswering, kLingering, kClosed };
+
+  void wait_readable();
+  void on_readable(const boost::system::error_code& error);
+  void on_eof();
+  void process_input();
+  bool step_input();
+  void on_header();
+  void dispatch();
+  std::string new_request_id();
+  void reject(const Fault& fault);
+  void answer(Response response);
+  void finish_answer();
+  [[nodiscard]] bool outstanding(uint64_t number) const;
+
+  void append_head(int status, const std::string& content_type, const std::vector<Header>& headers);
+  void flush();
+  void write_some();
+  void on_written(const boost::system::error_code& error, size_t size);
+  void begin_linger();
+
+  void arm_read_timer();
+  void on_read_timeout();
+  void arm_write_timer();
+  void tell_disconnected();
+
+  boost::asio::ip::tcp::socket socket_;
+  ConnectionContext& context_;
+  boost::asio::steady_timer read_timer_;
+  boost::asio::steady_timer write_timer_;
+  RequestParser parser_;
+  std::string in_;       // received, not yet parsed
+  std::string out_;      // to be written, after what is being written
+  std::string writing_;  // given to the socket
+  size_t written_ = 0;   // of writing_
+  Phase phase_ = Phase::kReading;
+  bool waiting_readable_ = false;
+  bool processing_ = false;  // process_input() is on the stack
+  bool eof_ = false;
+  bool close_after_answer_ = false;
+  bool close_after_write_ = false;
+  bool first_request_ = true;
+
+  // Of the request that is being read or answered.
+  uint64_t number_ = 0;
+  std::optional<Response> ready_answer_;  // decided from the headers; sent when the body has been read
+  Router::Match match_;
+  std::string request_id_;
+  bool is_head_ = false;
+  bool http10_ = false;
+  bool streaming_ = false;
+  std::function<void()> disconnect_callback_;
+  uint64_t timer_stamp_ = 0;  // which wait read_timer_ stands for
+};
+
+}  // namespace pegainfer::http

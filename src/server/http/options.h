@@ -1,0 +1,42 @@
+// What one HTTP server accepts, and for how long it waits.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace pegainfer::http {
+
+struct Limits {
+  size_t max_uri = 8192;             // bytes of the request target; 414 above
+  size_t max_header_line = 8192;     // bytes of one header line; 431 above
+  size_t max_header_bytes = 16384;   // bytes of all header lines; 431 above
+  size_t max_headers = 64;           // 431 above
+  size_t max_body = 8U << 20U;       // bytes; 413 above
+  size_t max_chunks = 65536;         // chunks of one chunked body; 413 above
+  size_t max_pending = 1U << 20U;    // bytes a stream may have queued for a slow reader before it is dropped
+  size_t max_pipelined = 64U << 10;  // bytes read ahead while a response is outstanding; then reading pauses
+  size_t max_connections = 8192;     // 503 above
+};
+
+struct Timeouts {
+  std::chrono::milliseconds header{10'000};       // first byte to the end of the headers: 408
+  std::chrono::milliseconds body{30'000};         // end of the headers to the end of the body: 408
+  std::chrono::milliseconds idle{75'000};         // between two requests of one connection
+  std::chrono::milliseconds write_stall{30'000};  // without the client taking a byte
+  std::chrono::milliseconds linger{2'000};  // for the client to read an answer that closes the connection
+};
+
+struct Options {
+  std::string host = "127.0.0.1";
+  uint16_t port = 8000;  // 0: any free one, see HttpServer::port()
+  // On a loopback address only requests for localhost, a loopback address or one of these hosts are answered:
+  // a web page of the same machine's browser could reach us under a name of its own (DNS rebinding).
+  std::vector<std::string> allowed_hosts;
+  Limits limits;
+  Timeouts timeouts;
+};
+
+}  // namespace pegainfer::http

@@ -1,0 +1,16 @@
+// Parameters of the ecosystem that would change the result and that we do not implement. They are refused by
+// name, never ignored; with a value that changes nothing they are accepted, as many clients send all they
+// know.
+#pragma once
+
+#include "pegainfer/result.h"
+
+namespace boost::json {
+class object;
+}
+
+namespace pegainfer::openai {
+
+Status refuse_unsupported_completion_fields(const boost::json::object& body);
+
+}  // namespace pegainfer::openai

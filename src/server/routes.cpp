@@ -1,0 +1,29 @@
+#include "server/routes.h"
+
+#include <utility>
+
+#include "server/service.h"
+
+namespace pegainfer::server {
+
+std::vector<http::Route> routes(Service& service) {
+  using Method = void (Service::*)(const http::Request&, http::ResponderPtr);
+  const auto to = [&service](Method method) -> http::Handler {
+    return [&service, method](http::Request request, http::ResponderPtr responder) {
+      (service.*method)(request, std::move(responder));
+    };
+  };
+  return {
+      {"POST", "/v1/completions", to(&Service::completions)},
+      {"GET", "/v1/models", to(&Service::models)},
+      {"GET", "/v1/models/{id}", to(&Service::model)},
+      {"POST", "/tokenize", to(&Service::tokenize)},
+      {"POST", "/detokenize", to(&Service::detokenize)},
+      {"GET", "/health", to(&Service::health)},
+      {"GET", "/readyz", to(&Service::health)},
+      {"GET", "/livez", to(&Service::live)},
+      {"GET", "/version", to(&Service::version)},
+  };
+}
+
+}  // namespace pegainfer::server

@@ -1,0 +1,208 @@
+#include "server/service.h"
+
+#include <fmt/core.h>
+
+#include <utility>
+
+#include "base/log.h"
+#include "server/openai/models.h"
+#include "server/openai/tokenize.h"
+#include "server/version.h"
+
+namespace pegainfer::server {
+namespace {
+
+// Prompts up to this many bytes are tokenized at once: it takes less than a millisecond or two.
+constexpr size_t kEncodeInline = 16U << 10U;
+// Work is pending and nothing moved for so long: the engine hangs.
+constexpr double kStuckSeconds = 60;
+
+http::Response json_response(std::string body) {
+  http::Response response;
+  response.body = std::move(body);
+  return response;
+}
+
+void answer_error(http::Responder& responder, const Error& error) {
+  responder.send(to_response(openai::to_api_error(error)));
+}
+
+openai::ApiError unavailable(std::string message, std::string code) {
+  return {503, std::move(message), "unavailable_error", "", std::move(code), 1};
+}
+
+size_t text_bytes(const openai::CompletionRequest& request) {
+  size_t bytes = 0;
+  for (const openai::Prompt& prompt : request.prompts)
+    if (const auto* text = std::get_if<std::string>(&prompt)) bytes += text->size();
+  return bytes;
+}
+
+}  // namespace
+
+Service::Service(openai::ApiLimits limits, std::shared_ptr<const LoadStatus> load_status)
+    : limits_(limits), load_status_(std::move(load_status)) {}
+
+// ------------------------------------------------------------------------------------------ state of the
+// server
+
+openai::ApiError Service::loading_error() const {
+  constexpr double kMiB = 1024.0 * 1024.0;
+  const uint64_t total = load_status_ == nullptr ? 0 : load_status_->bytes_total.load();
+  if (total == 0) return unavailable("The model is loading", "model_loading");
+  const uint64_t done = load_status_->bytes_done.load();
+  return unavailable(fmt::format("The model is loading: {:.0f}% ({:.0f} of {:.0f} MiB)",
+                                 100.0 * static_cast<double>(done) / static_cast<double>(total),
+                                 static_cast<double>(done) / kMiB, static_cast<double>(total) / kMiB),
+                     "model_loading");
+}
+
+std::optional<openai::ApiError> Service::unready() const {
+  if (draining_) return unavailable("The server is shutting down", "server_shutting_down");
+  if (!model_) return loading_error();
+  const EngineStats stats = model_->engine->stats();
+  if (!stats.healthy) return unavailable("The engine has failed", "engine_unavailable");
+  if (stats.seconds_since_progress > kStuckSeconds) {
+    return unavailable(
+        fmt::format("The engine has made no progress for {:.0f} s", stats.seconds_since_progress),
+        "engine_unavailable");
+  }
+  return std::nullopt;
+}
+
+const ServedModel* Service::ready_model(http::Responder& responder) const {
+  if (model_) return &*model_;
+  responder.send(to_response(loading_error()));
+  return nullptr;
+}
+
+void Service::health(const http::Request& /*request*/, http::ResponderPtr responder) {
+  if (const auto error = unready()) return responder->send(to_response(*error));
+  responder->send(json_response(R"({"status":"ok"})"));
+}
+
+void Service::live(const http::Request& /*request*/, http::ResponderPtr responder) {
+  responder->send(json_response(R"({"status":"ok"})"));
+}
+
+void Service::version(const http::Request& /*request*/, http::ResponderPtr responder) {
+  responder->send(json_response(fmt::format(R"({{"version":"{}"}})", kVersion)));
+}
+
+// --------------------------------------------------------------------------------------------------
+// completions
+
+void Service::completions(const http::Request& request, http::ResponderPtr responder) {
+  const ServedModel* model = ready_model(*responder);
+  if (model == nullptr) return;
+  auto parsed = openai::parse_completion(request.body, {.model_names = model->names,
+                                                        .engine = model->engine->info(),
+                                                        .defaults = model->defaults,
+                                                        .limits = limits_});
+  if (!parsed) return answer_error(*responder, parsed.error());
+  const uint64_t id = ++num_jobs_started_;
+  responder->on_disconnect([this, id] { abandon(id); });
+  auto& job = jobs_[id] = std::make_unique<CompletionJob>(*model, *std::move(parsed), responder);
+  if (text_bytes(job->request()) <= kEncodeInline)
+    return start_job(id, CompletionJob::encode_prompts(job->request(), *model->tokenizer));
+
+  // The job may be gone before the worker is done, so it gets a copy of its own.
+  auto shared = std::make_shared<const openai::CompletionRequest>(job->request());
+  const bool accepted = worker_.run([this, id, shared, tokenizer = model->tokenizer, poster = *poster_] {
+    poster.post([this, id, prompts = CompletionJob::encode_prompts(*shared, *tokenizer)]() mutable {
+      start_job(id, std::move(prompts));
+    });
+  });
+  if (accepted) return;
+  jobs_.erase(id);
+  answer_error(*responder, resource_exhausted("too many long prompts are waiting to be tokenized"));
+}
+
+void Service::start_job(uint64_t id, std::vector<std::vector<TokenId>> prompts) {
+  const auto found = jobs_.find(id);
+  if (found == jobs_.end()) return;
+  found->second->start(std::move(prompts), [this, id](size_t choice) -> TokenSink {
+    return [this, id, choice, poster = *poster_](TokenEvent event) {
+      poster.post([this, id, choice, e = std::move(event)]() mutable { deliver(id, choice, std::move(e)); });
+    };
+  });
+  erase_if_finished(id);
+}
+
+void Service::deliver(uint64_t id, size_t choice, TokenEvent event) {
+  const auto found = jobs_.find(id);
+  if (found == jobs_.end()) return;
+  found->second->on_event(choice, std::move(event));
+  erase_if_finished(id);
+}
+
+// May be called out of a write of the job itself, so it is destroyed a little later.
+void Service::abandon(uint64_t id) {
+  const auto found = jobs_.find(id);
+  if (found == jobs_.end()) return;
+  LOG_DEBUG("completion {}: the client has left", id);
+  found->second->abandon();
+  poster_->post([this, id] { jobs_.erase(id); });
+}
+
+void Service::erase_if_finished(uint64_t id) {
+  const auto found = jobs_.find(id);
+  if (found != jobs_.end() && found->second->finished()) jobs_.erase(found);
+}
+
+// ------------------------------------------------------------------------------------- models, tokenizer
+
+void Service::models(const http::Request& /*request*/, http::ResponderPtr responder) {
+  const ServedModel* model = ready_model(*responder);
+  if (model == nullptr) return;
+  responder->send(json_response(openai::format_models(
+      model->names, {.created = model->created, .max_model_len = model->engine->info().max_model_len})));
+}
+
+void Service::model(const http::Request& request, http::ResponderPtr responder) {
+  const ServedModel* model = ready_model(*responder);
+  if (model == nullptr) return;
+  auto card =
+      openai::format_model(request.path_tail, model->names,
+                           {.created = model->created, .max_model_len = model->engine->info().max_model_len});
+  if (!card) return answer_error(*responder, card.error());
+  responder->send(json_response(*std::move(card)));
+}
+
+void Service::tokenize(const http::Request& request, http::ResponderPtr responder) {
+  const ServedModel* model = ready_model(*responder);
+  if (model == nullptr) return;
+  auto parsed = openai::parse_tokenize(request.body, model->names);
+  if (!parsed) return answer_error(*responder, parsed.error());
+  const int max_model_len = model->engine->info().max_model_len;
+  const auto encode = [tokenizer = model->tokenizer, max_model_len](const openai::TokenizeRequest& r) {
+    return openai::format_tokenize(r, tokenizer->encode(r.text, r.options), max_model_len, *tokenizer);
+  };
+  if (parsed->text.size() <= kEncodeInline) return responder->send(json_response(encode(*parsed)));
+
+  // The responder must not go to another thread: it waits here under a number.
+  const uint64_t id = ++num_jobs_started_;
+  waiting_[id] = responder;
+  responder->on_disconnect([this, id] { waiting_.erase(id); });
+  const bool accepted = worker_.run([this, id, encode, r = *std::move(parsed), poster = *poster_] {
+    poster.post([this, id, body = encode(r)]() mutable {
+      const auto found = waiting_.find(id);
+      if (found == waiting_.end()) return;
+      found->second->send(json_response(std::move(body)));
+      waiting_.erase(id);
+    });
+  });
+  if (accepted) return;
+  waiting_.erase(id);
+  answer_error(*responder, resource_exhausted("too many long texts are waiting to be tokenized"));
+}
+
+void Service::detokenize(const http::Request& request, http::ResponderPtr responder) {
+  const ServedModel* model = ready_model(*responder);
+  if (model == nullptr) return;
+  const auto tokens = openai::parse_detokenize(request.body, model->names, model->engine->info().vocab_size);
+  if (!tokens) return answer_error(*responder, tokens.error());
+  responder->send(json_response(openai::format_detokenize(model->tokenizer->decode(*tokens, false))));
+}
+
+}  // namespace pegainfer::server

@@ -1,0 +1,64 @@
+// What stands behind the routes: the model, once it is there, and the requests under way. Lives on the HTTP
+// server's thread.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+
+#include "server/completion_job.h"
+#include "server/http/responder.h"
+#include "server/http/server.h"
+#include "server/openai/completion_request.h"
+#include "server/served_model.h"
+#include "server/worker.h"
+
+namespace pegainfer::server {
+
+class Service {
+ public:
+  explicit Service(openai::ApiLimits limits, std::shared_ptr<const LoadStatus> load_status = nullptr);
+
+  // Before the first request: how the engine's thread reaches the server's.
+  void attach(http::Poster poster) { poster_ = std::move(poster); }
+  // Until then every request that needs a model is answered 503.
+  void set_model(ServedModel model) { model_ = std::move(model); }
+  // From now on /health is 503, for load balancers; requests that still arrive are the engine's to refuse.
+  void begin_drain() { draining_ = true; }
+  [[nodiscard]] const std::optional<ServedModel>& model() const { return model_; }
+  [[nodiscard]] size_t num_jobs() const { return jobs_.size(); }
+
+  void completions(const http::Request& request, http::ResponderPtr responder);
+  void tokenize(const http::Request& request, http::ResponderPtr responder);
+  void detokenize(const http::Request& request, http::ResponderPtr responder);
+  void models(const http::Request& request, http::ResponderPtr responder);
+  void model(const http::Request& request, http::ResponderPtr responder);
+  void health(const http::Request& request, http::ResponderPtr responder);
+  void live(const http::Request& request, http::ResponderPtr responder);
+  void version(const http::Request& request, http::ResponderPtr responder);
+
+ private:
+  // Null after an answer was given: there is no model yet, or no longer.
+  const ServedModel* ready_model(http::Responder& responder) const;
+  [[nodiscard]] std::optional<openai::ApiError> unready() const;
+  [[nodiscard]] openai::ApiError loading_error() const;
+  void start_job(uint64_t job, std::vector<std::vector<TokenId>> prompts);
+  void deliver(uint64_t job, size_t choice, TokenEvent event);
+  void abandon(uint64_t job);
+  void erase_if_finished(uint64_t job);
+
+  openai::ApiLimits limits_;
+  std::shared_ptr<const LoadStatus> load_status_;
+  std::optional<http::Poster> poster_;
+  std::optional<ServedModel> model_;
+  bool draining_ = false;
+  uint64_t num_jobs_started_ = 0;
+  std::unordered_map<uint64_t, std::unique_ptr<CompletionJob>> jobs_;
+  std::unordered_map<uint64_t, http::ResponderPtr> waiting_;  // for the worker
+  Worker worker_;                                             // last: its work refers to what is above
+};
+
+}  // namespace pegainfer::server
