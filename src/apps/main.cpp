@@ -1,0 +1,47 @@
+#include <CLI/CLI.hpp>
+#include <exception>
+#include <string>
+
+#include "apps/commands.h"
+#include "apps/exit_code.h"
+#include "pegainfer/result.h"
+#include "server/version.h"
+
+namespace {
+
+using namespace pegainfer::apps;
+
+int run(int argc, char** argv) {
+  int exit_code = kExitOk;
+  CLI::App app("pegainfer: an inference engine for language models with an OpenAI-compatible server",
+               "pegainfer");
+  app.set_version_flag("--version", "pegainfer " + std::string(pegainfer::kVersion));
+  app.footer(kExitCodesHelp);
+  app.require_subcommand(1);
+  // The last of a repeated flag wins, so that scripts can append to a command line.
+  app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+  app.failure_message(CLI::FailureMessage::simple);
+  add_serve(app, exit_code);
+  add_generate(app, exit_code);
+  add_tokenize(app, exit_code);
+  add_detokenize(app, exit_code);
+  add_inspect(app, exit_code);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    return app.exit(e) == 0 ? kExitOk : kExitUsage;
+  }
+  return exit_code;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run(argc, argv);
+  } catch (const std::bad_alloc&) {
+    return report(pegainfer::resource_exhausted("out of memory"));
+  } catch (const std::exception& e) {
+    return report(pegainfer::internal_error(e.what()));
+  }
+}

@@ -1,0 +1,35 @@
+// How far loading is: one line that is redrawn on a terminal, a few plain ones elsewhere.
+#pragma once
+
+#include <cstdint>
+#include <cstdio>
+#include <string>
+#include <string_view>
+
+namespace pegainfer::apps {
+
+// "1.5 GiB"
+std::string format_bytes(double bytes);
+// "loading [=====>    ]  52%  1.5 of 2.9 GiB  1.1 GiB/s  2 s left"; `width` is that of the bar.
+std::string format_progress(uint64_t done, uint64_t total, double seconds, int width);
+
+class ProgressBar {
+ public:
+  // Draws to `out`; as a line that is redrawn when `terminal`.
+  ProgressBar(std::FILE* out, bool terminal) : out_(out), terminal_(terminal) {}
+  static ProgressBar to_stderr();
+
+  // Call as often as you like.
+  void update(uint64_t done, uint64_t total, double seconds);
+  // Clears the line on a terminal.
+  void finish();
+
+ private:
+  std::FILE* out_;
+  bool terminal_;
+  bool drawn_ = false;
+  double last_seconds_ = 0;
+  int last_quarter_ = -1;  // of the plain lines
+};
+
+}  // namespace pegainfer::apps

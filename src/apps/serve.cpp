@@ -1,0 +1,144 @@
+// `pegainfer serve`: flags to options, and the model as the server wants it.
+#include <fmt/core.h>
+#include <sys/resource.h>
+
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <csignal>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "apps/commands.h"
+#include "apps/exit_code.h"
+#include "apps/human_number.h"
+#include "apps/model_flags.h"
+#include "apps/progress.h"
+#include "apps/sampling_defaults.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "engine/load_engine.h"
+#include "server/app.h"
+
+namespace pegainfer::apps {
+namespace {
+
+constexpr const char* kServerGroup = "Server";
+constexpr const char* kLimitsGroup = "Limits";
+
+struct ServeFlags {
+  ModelFlags model;
+  server::AppOptions app;
+  std::vector<std::string> served_names;
+  std::string max_body = "8M";
+  double shutdown_seconds = 30;
+};
+
+void add_flags(CLI::App& command, ServeFlags& flags) {
+  add_model_flags(command, flags.model);
+  http::Options& http = flags.app.http;
+  openai::ApiLimits& api = flags.app.api;
+  command.add_option("--host", http.host, "Address to listen on; 0.0.0.0: all of this machine")
+      ->capture_default_str()
+      ->group(kServerGroup);
+  command.add_option("-p,--port", http.port, "Port; 0: a free one, which is printed")
+      ->capture_default_str()
+      ->group(kServerGroup);
+  command
+      .add_option("--served-model-name,-a,--alias", flags.served_names,
+                  "Names clients may use, the first one is that of answers; default: the model's")
+      ->group(kServerGroup);
+  command
+      .add_option("--allowed-host", http.allowed_hosts,
+                  "Another Host to answer for while listening on a loopback address")
+      ->group(kServerGroup);
+  command
+      .add_option("--shutdown-timeout", flags.shutdown_seconds,
+                  "Seconds that requests under way may take to finish after SIGTERM or Ctrl-C")
+      ->check(CLI::Range(0.0, 86400.0))
+      ->capture_default_str()
+      ->group(kServerGroup);
+  command.add_option("--max-connections", http.limits.max_connections, "Connections at the same time")
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str()
+      ->group(kLimitsGroup);
+  command.add_option("--max-body-bytes", flags.max_body, "Largest request body: bytes, as 8M")
+      ->capture_default_str()
+      ->group(kLimitsGroup);
+  command.add_option("--max-n", api.max_n, "Largest n of a request")
+      ->check(CLI::Range(1, 1024))
+      ->capture_default_str()
+      ->group(kLimitsGroup);
+  command.add_option("--max-prompts", api.max_prompts, "Most prompts, and choices in all, of a request")
+      ->check(CLI::Range(1, 65536))
+      ->capture_default_str()
+      ->group(kLimitsGroup);
+  command.footer(kExitCodesHelp);
+}
+
+Result<server::ServedModel> load(EngineOptions options, const std::vector<std::string>& names,
+                                 const server::LoadContext& context) {
+  options.on_dead = context.on_dead;
+  ProgressBar bar = ProgressBar::to_stderr();
+  const Stopwatch watch;
+  const auto on_progress = [&](const EngineLoadProgress& progress) {
+    context.status.bytes_total = progress.bytes_total;
+    context.status.bytes_done = progress.bytes_done;
+    bar.update(progress.bytes_done, progress.bytes_total, watch.seconds());
+  };
+  auto engine = load_engine(options, on_progress);
+  bar.finish();
+  if (!engine) return std::move(engine).error();
+  const auto loaded = std::make_shared<LoadedEngine>(*std::move(engine));
+  server::ServedModel model;
+  model.engine = std::shared_ptr<Engine>(loaded, loaded->engine.get());
+  model.tokenizer = loaded->tokenizer;
+  model.defaults = sampling_defaults(loaded->generation);
+  model.names = names.empty() ? std::vector<std::string>{loaded->engine->info().model_name} : names;
+  model.created =
+      std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch())
+          .count();
+  return model;
+}
+
+// Each client is a file descriptor, and the usual soft limit of 1,024 is a small number of clients.
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+Status serve(ServeFlags& flags) {
+  ASSIGN_OR_RETURN(EngineOptions engine, to_engine_options(flags.model));
+  if (!flags.served_names.empty()) engine.served_model_name = flags.served_names.front();
+  ASSIGN_OR_RETURN(const int64_t max_body, parse_human_number(flags.max_body, "--max-body-bytes"));
+  if (max_body < 1) return invalid_argument("--max-body-bytes must be at least 1", "--max-body-bytes");
+  flags.app.http.limits.max_body = static_cast<size_t>(max_body);
+  flags.app.shutdown_timeout = std::chrono::milliseconds(static_cast<int64_t>(flags.shutdown_seconds * 1000));
+  // The line is for scripts that pass --port 0, so it goes to standard output, and at once.
+  flags.app.on_listening = [](const std::string& url) {
+    fmt::print("listening on {}\n", url);
+    std::fflush(stdout);
+  };
+  std::signal(SIGPIPE, SIG_IGN);
+  raise_descriptor_limit();
+  return server::run_app(flags.app, [&](const server::LoadContext& context) {
+    return load(engine, flags.served_names, context);
+  });
+}
+
+}  // namespace
+
+void add_serve(CLI::App& app, int& exit_code) {
+  const auto flags = std::make_shared<ServeFlags>();
+  CLI::App* command = app.add_subcommand("serve", "Serve a model over HTTP, with OpenAI's endpoints");
+  add_flags(*command, *flags);
+  command->callback([flags, &exit_code] {
+    const Status status = serve(*flags);
+    if (!status) exit_code = report(status.error());
+  });
+}
+
+}  // namespace pegainfer::apps

@@ -1,0 +1,160 @@
+#!/usr/bin/env python3
+"""`generate`, `tokenize`, `detokenize`, `inspect` and the exit codes, as a shell sees them."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import shutil
+import signal
+import subprocess
+import tempfile
+import unittest
+
+import tokenizers
+
+import support
+from support import BINARY, MODEL, run
+
+TEXTS = ["The capital of France is Paris.", "naïve café 你好 😀", "  spaces\n\nand\tlines ", "x = 123456;", ""]
+
+
+class Generate(unittest.TestCase):
+    def generate(self, *args, **kwargs):
+        return run("generate", "--model", MODEL, "--threads", "1", "--temperature", "0", *args, **kwargs)
+
+    def test_text_goes_to_stdout_and_figures_to_stderr(self):
+        done = self.generate("-p", "Hello", "--max-tokens", "8")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertTrue(done.stdout.endswith("\n"))
+        self.assertRegex(done.stderr, r"load [\d.]+ s \| prompt \d+ tokens, [\d.]+ tok/s \| decode \d+ tokens, [\d.]+ tok/s")
+        self.assertEqual(self.generate("--max-tokens", "8", stdin="Hello").stdout, done.stdout)
+
+    def test_json(self):
+        done = self.generate("-p", "Hello", "--max-tokens", "8", "--json", "--ignore-eos")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        answer = json.loads(done.stdout)
+        self.assertEqual(answer["finish_reason"], "length")
+        self.assertEqual(len(answer["token_ids"]), 8)
+        tokenizer = tokenizers.Tokenizer.from_file(f"{MODEL}/tokenizer.json")
+        self.assertEqual(answer["prompt_token_ids"], tokenizer.encode("Hello").ids)
+        self.assertEqual(answer["text"], tokenizer.decode(answer["token_ids"], skip_special_tokens=True))
+        timings = answer["timings"]
+        self.assertEqual(set(timings), {"prompt_n", "prompt_ms", "prompt_per_second", "predicted_n", "predicted_ms",
+                                        "predicted_per_second"})
+        self.assertEqual((timings["prompt_n"], timings["predicted_n"]), (len(answer["prompt_token_ids"]), 8))
+        self.assertGreater(answer["load_ms"], 0)
+
+    def test_seed_repeats(self):
+        args = ("-p", "Hello", "--max-tokens", "16", "--json", "--temperature", "1", "--seed", "5")
+        first = json.loads(run("generate", "--model", MODEL, *args).stdout)["token_ids"]
+        again = json.loads(run("generate", "--model", MODEL, *args).stdout)["token_ids"]
+        self.assertEqual(first, again)
+
+    def test_interrupt_ends_it_cleanly(self):
+        with subprocess.Popen([BINARY, "generate", "-m", MODEL, "-p", "Hi", "--max-tokens", "120000", "--ignore-eos"],
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            try:
+                self.assertTrue(process.stdout.read(1))  # it is under way
+                process.send_signal(signal.SIGINT)
+                out, err = process.communicate(timeout=60)
+            finally:
+                if process.poll() is None:
+                    process.kill()
+        self.assertEqual(process.returncode, 130)
+        self.assertTrue(out.endswith(b"\n"))
+        self.assertRegex(err.decode(), r"decode \d+ tokens, [\d.]+ tok/s \| cancelled\n$")
+
+    def test_bad_input(self):
+        for args, code, what in (
+            (("-p", ""), 2, "prompt"),
+            (("-p", "Hello", "--max-tokens", "-1"), 2, "--max-tokens"),
+            (("-p", "Hello", "--temperature", "9"), 2, "temperature"),
+            (("-p", "Hello", "--max-model-len", "32x"), 2, "--max-model-len"),
+            (("-p", "Hello", "--dtype", "int3"), 2, "dtype"),
+            (("-p", "Hello", "--device", "abacus"), 2, "device"),
+            (("-p", "Hello", "--log-level", "loud"), 2, "--log-level"),
+            (("-p", "word " * 5000, "--max-model-len", "64"), 2, "maximum context length is 64"),
+            (("-p", "Hello", "--kv-cache-memory-bytes", "900T"), 3, "memory"),
+        ):
+            done = self.generate(*args)
+            self.assertEqual(done.returncode, code, (args, done.stderr))
+            self.assertIn(what, done.stderr)
+        done = self.generate(stdin=b"\xff\xfe")
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("UTF-8", done.stderr)
+
+
+class Tokenize(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.reference = tokenizers.Tokenizer.from_file(f"{MODEL}/tokenizer.json")
+
+    def test_whole_input(self):
+        for text in TEXTS:
+            done = run("tokenize", "--model", MODEL, stdin=text)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertEqual(json.loads(done.stdout), self.reference.encode(text).ids)
+            bare = run("tokenize", "--model", MODEL, "--no-special", stdin=text)
+            ids = self.reference.encode(text, add_special_tokens=False).ids
+            self.assertEqual(json.loads(bare.stdout), ids)
+            back = run("detokenize", "--model", MODEL, stdin=json.dumps(ids))
+            self.assertEqual(back.stdout, self.reference.decode(ids, skip_special_tokens=False))
+
+    def test_lines(self):
+        lines = "".join(json.dumps(t) + "\n" for t in TEXTS)
+        done = run("tokenize", "--model", MODEL, "--jsonl", stdin=lines)
+        self.assertEqual([json.loads(line) for line in done.stdout.splitlines()],
+                         [self.reference.encode(t).ids for t in TEXTS])
+        back = run("detokenize", "--model", MODEL, "--jsonl", stdin=done.stdout)
+        self.assertEqual(len(back.stdout.splitlines()), len(TEXTS))
+
+    def test_needs_no_weights(self):
+        with tempfile.TemporaryDirectory() as folder:
+            for name in ("tokenizer.json", "tokenizer_config.json"):
+                if pathlib.Path(MODEL, name).exists():
+                    shutil.copy(pathlib.Path(MODEL, name), folder)
+            done = run("tokenize", "--model", folder, stdin=TEXTS[0])
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertEqual(json.loads(done.stdout), self.reference.encode(TEXTS[0]).ids)
+
+    def test_bad_input(self):
+        for command, text in (("tokenize", '"a'), ("detokenize", '["a"]'), ("detokenize", "[99999999]"), ("detokenize", "x")):
+            flags = ["--jsonl"] if command == "tokenize" else []
+            done = run(command, "--model", MODEL, *flags, stdin=text)
+            self.assertEqual(done.returncode, 2, (command, text, done.stdout))
+            self.assertEqual(len(done.stderr.splitlines()), 1)
+
+
+class InspectAndUsage(unittest.TestCase):
+    def test_inspect(self):
+        done = run("inspect", MODEL)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("architecture", done.stdout)
+        self.assertIsInstance(json.loads(run("inspect", MODEL, "--json").stdout), dict)
+
+    def test_inspect_says_why_not(self):
+        with tempfile.TemporaryDirectory() as folder:
+            broken = pathlib.Path(folder, "model.safetensors")
+            broken.write_bytes(b"\x08\0\0\0\0\0\0\0{}")
+            for path in (str(broken), folder, folder + "/missing"):
+                done = run("inspect", path)
+                self.assertEqual(done.returncode, 1, path)
+                self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
+
+    def test_usage(self):
+        self.assertEqual(run("--version").returncode, 0)
+        self.assertRegex(run("--version").stdout, r"^pegainfer \d+\.\d+\.\d+\n$")
+        for args in (("--help",), ("serve", "--help"), ("generate", "--help"), ("inspect", "--help")):
+            done = run(*args)
+            self.assertEqual(done.returncode, 0)
+            self.assertIn("Exit codes", done.stdout)
+        for args in ((), ("nonsense",), ("serve",), ("serve", MODEL, "--nonsense"), ("serve", MODEL, "--port", "70000"),
+                     ("generate", "-m", "/no/such/model", "-p", "a")):
+            done = run(*args)
+            self.assertEqual(done.returncode, 2, (args, done.stderr))
+            self.assertTrue(done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
