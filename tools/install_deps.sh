@@ -9,9 +9,10 @@ packages=(
   libcli11-dev libspdlog-dev libfmt-dev    # command line, logs
   libpcre2-dev libutf8proc-dev libxxhash-dev  # tokenizers
   libgtest-dev libgmock-dev                # tests
+  curl                                     # the smoke test
   python3 python3-venv python3-pip         # the default model, end-to-end tests
 )
-if [ "${1:-}" = lint ]; then packages+=(clang-format clang-tidy); fi
+if [ "${1:-}" = lint ]; then packages+=(clang clang-format clang-tidy); fi
 
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
   # Not a Debian: nothing to install with. The build works where the libraries are; CMake names what is missing.
