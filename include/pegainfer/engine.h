@@ -3,9 +3,14 @@
 // `finish`.
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <initializer_list>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -16,7 +21,46 @@
 
 namespace pegainfer {
 
-enum class FinishReason : uint8_t { kStop, kLength, kCancelled, kError };
+enum class FinishReason : uint8_t { kStop, kLength, kCancelled, kTimeout, kError };
+
+// The tokens of one event, in place up to kInline of them: a step's news must not cost an allocation.
+class StepTokens {
+ public:
+  static constexpr size_t kInline = 8;
+
+  StepTokens() = default;
+  StepTokens(std::initializer_list<TokenId> tokens) {
+    for (const TokenId token : tokens) push_back(token);
+  }
+  explicit StepTokens(const std::vector<TokenId>& tokens) {
+    for (const TokenId token : tokens) push_back(token);
+  }
+
+  void push_back(TokenId token) {
+    if (more_.empty() && size_ < kInline) {
+      few_[size_++] = token;
+      return;
+    }
+    if (more_.empty()) more_.assign(few_.begin(), few_.end());
+    more_.push_back(token);
+    ++size_;
+  }
+  [[nodiscard]] size_t size() const { return size_; }
+  [[nodiscard]] bool empty() const { return size_ == 0; }
+  [[nodiscard]] const TokenId* begin() const { return more_.empty() ? few_.data() : more_.data(); }
+  [[nodiscard]] const TokenId* end() const { return begin() + size_; }
+  [[nodiscard]] TokenId operator[](size_t i) const { return begin()[i]; }
+  [[nodiscard]] TokenId front() const { return *begin(); }
+  [[nodiscard]] TokenId back() const { return end()[-1]; }
+  friend bool operator==(const StepTokens& a, const StepTokens& b) {
+    return std::equal(a.begin(), a.end(), b.begin(), b.end());
+  }
+
+ private:
+  std::array<TokenId, kInline> few_{};
+  std::vector<TokenId> more_;  // all of them, once there are more than kInline
+  size_t size_ = 0;
+};
 
 struct TokenLogprob {
   TokenId token = 0;
@@ -39,14 +83,14 @@ struct Usage {
 struct Finish {
   FinishReason reason = FinishReason::kStop;
   std::optional<TokenId> stop_token;  // the stop_token_ids entry that ended it; empty for EOS and for length
-  std::string message;                // for kError and a shutdown's kCancelled: what happened
+  std::string message;                // for kError, kTimeout and a shutdown's kCancelled: what happened
   Usage usage;
 };
 
 // One step's news of one request.
 struct TokenEvent {
   std::vector<PositionLogprobs> prompt_logprobs;  // [prompt_tokens - 1], once, before or with the first token
-  std::vector<TokenId> tokens;  // usually one; a stop or EOS token is not among them but when ignore_eos
+  StepTokens tokens;  // usually one; a stop or EOS token is not among them but when ignore_eos
   std::vector<PositionLogprobs> logprobs;  // [tokens] when asked for
   Usage usage;                             // so far, this event included; usage of `finish` on the last one
   std::optional<Finish> finish;            // set exactly once, on the last event
@@ -55,10 +99,35 @@ struct TokenEvent {
 // Called on the engine's thread: hand the event on and return at once.
 using TokenSink = std::function<void(TokenEvent)>;
 
+// A request's place in the bounded queue, taken with Engine::reserve() before its prompt is tokenized. It is
+// given back by the destructor; the engine keeps it until the request has finished.
+class Admission {
+ public:
+  virtual ~Admission() = default;
+  // The prompt's length, once it is known in place of estimated. Before submit().
+  virtual void set_num_tokens(int64_t num_tokens) = 0;
+  // The request runs: its tokens no longer count as queued.
+  virtual void start() = 0;
+};
+
 struct GenerateRequest {
   std::vector<TokenId> prompt;  // at least one
   SamplingParams sampling;
   TokenSink sink;
+
+  // Lower goes first; waiting makes up for it (docs/engine_contract.md).
+  int priority = 0;
+  // When it ends with kTimeout, queued or running.
+  std::optional<std::chrono::steady_clock::time_point> deadline;
+  // Only requests of one salt share KV blocks; "": those without one.
+  std::string cache_salt;
+  // Choices of one prompt (n > 1) share its blocks even where the prefix cache is off: the same number, above
+  // 0, drawn from Engine::new_group().
+  uint64_t group = 0;
+  // Before the prompt was tokenized; empty: when submit() was called.
+  std::optional<std::chrono::steady_clock::time_point> arrival;
+  std::unique_ptr<Admission> admission;  // null: submit() reserves itself
+  std::string name;                      // in traces and logs; "": its id
 };
 
 struct EngineInfo {
@@ -72,15 +141,19 @@ struct EngineInfo {
   std::vector<TokenId> eos_token_ids;
 };
 
-// A moment's load, for /health, metrics and tests.
+// A moment's load, for /health, metrics and tests. Counters only grow.
 struct EngineStats {
   int num_running = 0;
   int num_waiting = 0;
-  int num_free_blocks = 0;
+  int num_free_blocks = 0;  // those that the prefix cache keeps until they are needed among them
   int num_total_blocks = 0;
+  int num_cached_blocks = 0;  // published in the prefix cache, held or free
   uint64_t num_steps = 0;
-  uint64_t prompt_tokens_total = 0;
+  uint64_t prompt_tokens_total = 0;  // computed: those found in the prefix cache do not count
   uint64_t generation_tokens_total = 0;
+  uint64_t num_preemptions_total = 0;
+  uint64_t prefix_cache_queries_total = 0;  // prompt tokens looked up
+  uint64_t prefix_cache_hits_total = 0;     // and found
   bool healthy = true;  // false: a step failed, every request ended with kError, submit refuses
   double seconds_since_progress =
       0;  // since a step began or ended; 0 while there is no work. /health: stuck?
@@ -89,6 +162,11 @@ struct EngineStats {
 class Engine {
  public:
   virtual ~Engine() = default;
+  // A place in the queue for one request of about `num_tokens` prompt tokens; an error (kResourceExhausted,
+  // type "queue_full") when the queue is full. Any thread.
+  virtual Result<std::unique_ptr<Admission>> reserve(int64_t num_tokens) = 0;
+  // A number for GenerateRequest::group. Any thread.
+  virtual uint64_t new_group() = 0;
   // Validates (length against max_model_len, ids against vocab_size) and queues. Any thread. Once it returned
   // an id, the sink gets exactly one `finish`, whatever happens; when it returned an error the sink gets
   // nothing.
@@ -96,6 +174,8 @@ class Engine {
   // Asks for an end: finish.reason is kCancelled, within a step. Unknown or finished ids are fine. Any
   // thread.
   virtual void cancel(RequestId id) = 0;
+  // Forgets every cached prefix before the next step; blocks in use stay with their requests. Any thread.
+  virtual void reset_prefix_cache() = 0;
   [[nodiscard]] virtual const EngineInfo& info() const = 0;
   [[nodiscard]] virtual EngineStats stats() const = 0;
   // From now on submit() refuses (kUnavailable). Requests may go on until `deadline`, those left then end

@@ -71,8 +71,8 @@ inline Error unsupported(std::string message, std::string param = {}) {
   return Error{Code::kUnsupported, std::move(message), std::move(param), {}};
 }
 inline Error io_error(std::string message) { return Error{Code::kIo, std::move(message), {}, {}}; }
-inline Error resource_exhausted(std::string message) {
-  return Error{Code::kResourceExhausted, std::move(message), {}, {}};
+inline Error resource_exhausted(std::string message, std::string type = {}) {
+  return Error{Code::kResourceExhausted, std::move(message), {}, std::move(type)};
 }
 inline Error internal_error(std::string message) {
   return Error{Code::kInternal, std::move(message), {}, {}};

@@ -45,6 +45,9 @@ SchedulerOptions scheduler_options(const LlmEngineOptions& options) {
 LlmEngine::LlmEngine(LlmEngineOptions options, std::unique_ptr<StepExecutor> executor)
     : options_(std::move(options)),
       seed_base_(options_.seed ? *options_.seed : random_base()),
+      admissions_({.max_running = options_.max_num_seqs,
+                   .max_queued_requests = options_.max_queued_requests,
+                   .max_queued_tokens = options_.max_queued_tokens}),
       inbox_(std::numeric_limits<size_t>::max()),
       executor_(std::move(executor)),
       scheduler_(scheduler_options(options_)) {
@@ -57,14 +60,25 @@ LlmEngine::~LlmEngine() { shutdown(std::chrono::steady_clock::now()); }
 
 uint64_t LlmEngine::pick_seed(RequestId id) const { return mix(seed_base_ ^ mix(id.value)); }
 
+Result<std::unique_ptr<Admission>> LlmEngine::reserve(int64_t num_tokens) {
+  if (!accepting_.load()) return unavailable();
+  return admissions_.reserve(num_tokens);
+}
+
 Result<RequestId> LlmEngine::submit(GenerateRequest request) {
   if (!accepting_.load()) return unavailable();
   RETURN_IF_ERROR(validate_request(options_.info, request));
+  const auto num_tokens = static_cast<int64_t>(request.prompt.size());
+  if (request.admission) {
+    request.admission->set_num_tokens(num_tokens);
+  } else {
+    ASSIGN_OR_RETURN(request.admission, admissions_.reserve(num_tokens));
+  }
   const RequestId id{next_id_.fetch_add(1)};
   if (!request.sampling.seed) request.sampling.seed = pick_seed(id);
   Command command =
       Submit{std::make_unique<Request>(id, std::move(request.prompt), std::move(request.sampling)),
-             std::move(request.sink)};
+             std::move(request.sink), std::move(request.admission)};
   num_submitted_.fetch_add(1);
   if (!inbox_.try_push(command)) {  // closed between the check and here
     num_submitted_.fetch_sub(1);
@@ -83,6 +97,9 @@ void LlmEngine::cancel(RequestId id) {
   Command command = Cancel{id};
   (void)inbox_.try_push(command);  // closed: everything has ended
 }
+
+// There is no prefix cache yet, so nothing to forget.
+void LlmEngine::reset_prefix_cache() {}
 
 void LlmEngine::shutdown(TimePoint deadline) {
   CHECK(std::this_thread::get_id() != thread_.get_id(), "a sink must not shut the engine down");
@@ -173,7 +190,7 @@ void LlmEngine::handle(Submit command) {
   ++num_received_;
   const RequestId id = command.request->id;
   const Usage usage = command.request->usage();
-  sinks_.emplace(id, std::move(command.sink));
+  clients_.emplace(id, Client{std::move(command.sink), std::move(command.admission)});
   Status added = scheduler_.add(std::move(command.request));
   if (added) return;
   // submit() has checked the same; still nobody is left without an end.
@@ -181,8 +198,8 @@ void LlmEngine::handle(Submit command) {
   event.usage = usage;
   event.finish =
       Finish{.reason = FinishReason::kError, .message = added.error().message, .usage = event.usage};
-  const auto node = sinks_.extract(id);
-  node.mapped()(std::move(event));
+  const auto node = clients_.extract(id);
+  node.mapped().sink(std::move(event));
 }
 
 void LlmEngine::handle(Cancel command) { scheduler_.cancel(command.id); }
@@ -193,15 +210,16 @@ void LlmEngine::handle(Shutdown command) {
 
 void LlmEngine::deliver() {
   for (RequestEvent& e : scheduler_.take_events()) {
-    const auto it = sinks_.find(e.id);
-    CHECK(it != sinks_.end(), "request {} has no sink", e.id.value);
+    const auto it = clients_.find(e.id);
+    CHECK(it != clients_.end(), "request {} has no sink", e.id.value);
     if (!e.event.finish) {
-      it->second(std::move(e.event));
+      it->second.sink(std::move(e.event));
       continue;
     }
-    const TokenSink sink = std::move(it->second);
-    sinks_.erase(it);
-    sink(std::move(e.event));
+    Client client = std::move(it->second);
+    clients_.erase(it);
+    client.admission.reset();  // who is told of the end finds the place free
+    client.sink(std::move(e.event));
   }
 }
 
@@ -223,10 +241,10 @@ void LlmEngine::die(const std::string& reason) {
   LOG_ERROR("the engine has failed: {}", reason);
   const std::string message = "the engine has failed: " + reason;
   close(FinishReason::kError, message);
-  for (auto& [id, sink] : std::exchange(sinks_, {})) {
+  for (auto& [id, client] : std::exchange(clients_, {})) {
     TokenEvent event;
     event.finish = Finish{.reason = FinishReason::kError, .message = message};
-    sink(std::move(event));
+    client.sink(std::move(event));
   }
   if (options_.on_dead) options_.on_dead(reason);
 }

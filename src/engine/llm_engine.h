@@ -16,6 +16,7 @@
 
 #include "base/channel.h"
 #include "base/clock.h"
+#include "engine/admission.h"
 #include "pegainfer/engine.h"
 #include "runner/step_executor.h"
 #include "scheduler/scheduler.h"
@@ -26,6 +27,8 @@ struct LlmEngineOptions {
   EngineInfo info;  // num_kv_blocks with the null block
   int max_num_seqs = 256;
   int max_num_batched_tokens = 512;
+  int max_queued_requests = 0;    // requests that wait, beyond max_num_seqs; 0: no limit
+  int64_t max_queued_tokens = 0;  // prompt tokens of requests that wait; 0: no limit
   // Seeds of requests that bring none are drawn from this; empty: from std::random_device. With it a server
   // answers the same requests, in the same order, the same way.
   std::optional<uint64_t> seed;
@@ -41,8 +44,11 @@ class LlmEngine final : public Engine {
   LlmEngine(const LlmEngine&) = delete;
   LlmEngine& operator=(const LlmEngine&) = delete;
 
+  Result<std::unique_ptr<Admission>> reserve(int64_t num_tokens) override;
+  uint64_t new_group() override { return next_group_.fetch_add(1); }
   Result<RequestId> submit(GenerateRequest request) override;
   void cancel(RequestId id) override;
+  void reset_prefix_cache() override;
   [[nodiscard]] const EngineInfo& info() const override { return options_.info; }
   [[nodiscard]] EngineStats stats() const override;
   void shutdown(TimePoint deadline) override;
@@ -51,6 +57,7 @@ class LlmEngine final : public Engine {
   struct Submit {
     std::unique_ptr<Request> request;
     TokenSink sink;
+    std::unique_ptr<Admission> admission;
   };
   struct Cancel {
     RequestId id;
@@ -76,7 +83,9 @@ class LlmEngine final : public Engine {
 
   const LlmEngineOptions options_;
   const uint64_t seed_base_;
+  AdmissionQueue admissions_;
   std::atomic<uint64_t> next_id_{1};
+  std::atomic<uint64_t> next_group_{1};
   std::atomic<bool> accepting_{true};
   Channel<Command> inbox_;
 
@@ -95,7 +104,11 @@ class LlmEngine final : public Engine {
   // The loop's own.
   std::unique_ptr<StepExecutor> executor_;
   Scheduler scheduler_;
-  std::unordered_map<RequestId, TokenSink> sinks_;
+  struct Client {
+    TokenSink sink;
+    std::unique_ptr<Admission> admission;  // given back with the finish
+  };
+  std::unordered_map<RequestId, Client> clients_;
   int num_inflight_ = 0;  // launches not yet collected
   uint64_t num_steps_ = 0;
   uint64_t num_received_ = 0;

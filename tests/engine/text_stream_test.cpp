@@ -23,7 +23,7 @@ const std::string kReplacement = "\xEF\xBF\xBD";
 TokenEvent event(std::vector<TokenId> tokens) {
   TokenEvent e;
   e.usage = {.prompt_tokens = 3, .completion_tokens = 0, .cached_tokens = 1};
-  e.tokens = std::move(tokens);
+  e.tokens = StepTokens(tokens);
   for (const TokenId id : e.tokens) e.logprobs.push_back(pegainfer::testing::fake_logprobs(id, 1, 300));
   return e;
 }

@@ -56,6 +56,27 @@ FakeEngine::FakeEngine(FakeEngineOptions options) : options_(std::move(options))
 
 FakeEngine::~FakeEngine() { shutdown(std::chrono::steady_clock::now()); }
 
+Result<std::unique_ptr<Admission>> FakeEngine::reserve(int64_t /*num_tokens*/) {
+  class Place final : public Admission {
+   public:
+    explicit Place(std::atomic<int>& count) : count_(count) { ++count_; }
+    ~Place() override { --count_; }
+    void set_num_tokens(int64_t /*num_tokens*/) override {}
+    void start() override {}
+
+   private:
+    std::atomic<int>& count_;
+  };
+  const std::lock_guard lock(mutex_);
+  if (reservation_refusal_) return Error(*reservation_refusal_);
+  return std::unique_ptr<Admission>(std::make_unique<Place>(num_reserved_));
+}
+
+void FakeEngine::refuse_reservations(std::optional<Error> error) {
+  const std::lock_guard lock(mutex_);
+  reservation_refusal_ = std::move(error);
+}
+
 Result<RequestId> FakeEngine::submit(GenerateRequest request) {
   RETURN_IF_ERROR(validate_request(options_.info, request));
   FakeScript script = options_.script ? options_.script(request) : text_script("Hello from the fake engine.");

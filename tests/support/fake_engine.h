@@ -3,12 +3,14 @@
 // real one.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
 #include <functional>
 #include <limits>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -60,8 +62,11 @@ class FakeEngine final : public Engine {
   FakeEngine(const FakeEngine&) = delete;
   FakeEngine& operator=(const FakeEngine&) = delete;
 
+  Result<std::unique_ptr<Admission>> reserve(int64_t num_tokens) override;
+  uint64_t new_group() override { return ++num_groups_; }
   Result<RequestId> submit(GenerateRequest request) override;
   void cancel(RequestId id) override;
+  void reset_prefix_cache() override { ++num_cache_resets_; }
   [[nodiscard]] const EngineInfo& info() const override { return options_.info; }
   [[nodiscard]] EngineStats stats() const override;
   void shutdown(std::chrono::steady_clock::time_point deadline) override;
@@ -70,11 +75,15 @@ class FakeEngine final : public Engine {
   void step(int count = 1);
   // The next submits are refused with this error; empty: accepted again.
   void refuse_submits(std::optional<Error> error);
+  // The next reservations are refused with this error; empty: accepted again.
+  void refuse_reservations(std::optional<Error> error);
   // As a failed step: every request ends with kError, the engine is unhealthy and refuses.
   void kill(std::string message);
 
-  [[nodiscard]] std::vector<SubmittedRequest> submitted() const;  // all accepted so far, in order
-  [[nodiscard]] std::vector<RequestId> cancelled() const;         // all cancel() calls so far, in order
+  [[nodiscard]] std::vector<SubmittedRequest> submitted() const;    // all accepted so far, in order
+  [[nodiscard]] std::vector<RequestId> cancelled() const;           // all cancel() calls so far, in order
+  [[nodiscard]] int num_reserved() const { return num_reserved_; }  // places not given back
+  [[nodiscard]] int num_cache_resets() const { return num_cache_resets_; }
   // Wait (10 s at most) until there were as many; false: there were not.
   [[nodiscard]] bool wait_submitted(size_t count) const;
   [[nodiscard]] bool wait_cancelled(size_t count) const;
@@ -104,6 +113,10 @@ class FakeEngine final : public Engine {
   std::vector<SubmittedRequest> submitted_;
   std::vector<RequestId> cancelled_;
   std::optional<Error> refusal_;
+  std::optional<Error> reservation_refusal_;
+  std::atomic<int> num_reserved_ = 0;
+  std::atomic<int> num_cache_resets_ = 0;
+  std::atomic<uint64_t> num_groups_ = 0;
   EngineStats totals_;
   std::chrono::steady_clock::time_point deadline_ = std::chrono::steady_clock::time_point::max();
   int ticks_ = 0;      // manual steps asked for
