@@ -20,7 +20,8 @@ struct QueuedRequest {
   int num_prompt_tokens = 0;
   int max_tokens = 0;
   int priority = 0;
-  TimePoint arrival;  // before tokenization
+  uint64_t group = 0;  // GenerateRequest::group: choices of one prompt share it
+  TimePoint arrival;   // before tokenization
 };
 
 // The times of a request's life, on the monotonic clock. Those it never reached are TimePoint{}.
