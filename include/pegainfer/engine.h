@@ -154,6 +154,9 @@ struct EngineStats {
   uint64_t num_preemptions_total = 0;
   uint64_t prefix_cache_queries_total = 0;  // prompt tokens looked up
   uint64_t prefix_cache_hits_total = 0;     // and found
+  // Refused by reserve(), or by submit() in its place.
+  uint64_t rejections_by_requests_total = 0;  // as many requests wait as may
+  uint64_t rejections_by_tokens_total = 0;    // as many prompt tokens wait as may
   bool healthy = true;  // false: a step failed, every request ended with kError, submit refuses
   double seconds_since_progress =
       0;  // since a step began or ended; 0 while there is no work. /health: stuck?

@@ -13,7 +13,7 @@ struct AdmissionQueue::State {
   std::mutex mutex;
   int num_requests = 0;
   int64_t num_queued_tokens = 0;
-  uint64_t num_rejected = 0;
+  AdmissionRejections rejections;
 };
 
 class AdmissionQueue::Place final : public Admission {
@@ -56,7 +56,7 @@ Result<std::unique_ptr<Admission>> AdmissionQueue::reserve(int64_t num_tokens) {
   const bool full = limits.max_queued_requests > 0 &&
                     state_->num_requests >= limits.max_running + limits.max_queued_requests;
   if (full) {
-    ++state_->num_rejected;
+    ++state_->rejections.requests;
     return resource_exhausted(
         fmt::format(
             "The queue is full: {} requests run or wait, and no more than {} may wait. Try again later.",
@@ -65,7 +65,7 @@ Result<std::unique_ptr<Admission>> AdmissionQueue::reserve(int64_t num_tokens) {
   }
   if (limits.max_queued_tokens > 0 && state_->num_queued_tokens > 0 &&
       state_->num_queued_tokens + num_tokens > limits.max_queued_tokens) {
-    ++state_->num_rejected;
+    ++state_->rejections.tokens;
     return resource_exhausted(
         fmt::format("The queue is full: {} prompt tokens wait, and no more than {} may. Try again later.",
                     state_->num_queued_tokens, limits.max_queued_tokens),
@@ -88,7 +88,12 @@ int64_t AdmissionQueue::num_queued_tokens() const {
 
 uint64_t AdmissionQueue::num_rejected() const {
   const std::lock_guard lock(state_->mutex);
-  return state_->num_rejected;
+  return state_->rejections.requests + state_->rejections.tokens;
+}
+
+AdmissionRejections AdmissionQueue::rejections() const {
+  const std::lock_guard lock(state_->mutex);
+  return state_->rejections;
 }
 
 }  // namespace pegainfer

@@ -16,6 +16,12 @@ struct AdmissionLimits {
   int64_t max_queued_tokens = 0;  // prompt tokens of requests that do not run yet; 0: no limit
 };
 
+// Why places were refused.
+struct AdmissionRejections {
+  uint64_t requests = 0;  // by max_queued_requests
+  uint64_t tokens = 0;    // by max_queued_tokens
+};
+
 // Thread-safe. Places may outlive the queue object.
 class AdmissionQueue {
  public:
@@ -28,6 +34,7 @@ class AdmissionQueue {
   [[nodiscard]] int num_requests() const;           // places taken
   [[nodiscard]] int64_t num_queued_tokens() const;  // of requests that were not started
   [[nodiscard]] uint64_t num_rejected() const;
+  [[nodiscard]] AdmissionRejections rejections() const;
 
  private:
   class Place;

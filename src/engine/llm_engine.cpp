@@ -110,8 +110,11 @@ void LlmEngine::shutdown(TimePoint deadline) {
 }
 
 EngineStats LlmEngine::stats() const {
+  const AdmissionRejections rejections = admissions_.rejections();
   const std::lock_guard lock(published_mutex_);
   EngineStats stats = published_.stats;
+  stats.rejections_by_requests_total = rejections.requests;
+  stats.rejections_by_tokens_total = rejections.tokens;
   stats.num_waiting += static_cast<int>(num_submitted_.load() - published_.num_received);
   if (published_.working)
     stats.seconds_since_progress =
