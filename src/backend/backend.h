@@ -17,11 +17,17 @@
 
 namespace pegainfer {
 
-class Event {  // a point on the backend's stream
+class Event {  // a point on the backend's stream; one that was never recorded is done
  public:
   virtual ~Event() = default;
   virtual void wait() = 0;
   [[nodiscard]] virtual bool done() = 0;
+};
+
+class StreamTask {  // work for Backend::submit()
+ public:
+  virtual ~StreamTask() = default;
+  virtual void run() = 0;
 };
 
 class Graph {  // a captured sequence of ops
@@ -33,6 +39,7 @@ class Graph {  // a captured sequence of ops
 struct DeviceMemory {
   size_t total_bytes = 0;
   size_t available_bytes = 0;
+  bool holds_staging = false;  // allocate_staging() takes from it as well
 };
 
 // The largest step that will be run.
@@ -63,12 +70,30 @@ class Backend {
   // Sizes whatever memory the ops need besides their arguments; start-up only. A step beyond the limits is a
   // bug from then on (without a call, it grows as needed).
   virtual Status reserve(const StepLimits& limits) = 0;
+  // Bytes of it, for planning.
+  [[nodiscard]] virtual size_t reserve_bytes(const StepLimits& limits) const = 0;
   virtual Result<Buffer> allocate(size_t bytes) = 0;  // device memory; start-up only
   virtual Result<Buffer> allocate_staging(
       size_t bytes) = 0;  // host memory that transfers well (pinned on CUDA)
+  // How often memory was taken so far, by the calls above or by ops that grew: constant once a model is
+  // ready.
+  [[nodiscard]] virtual uint64_t num_allocations() const = 0;
   virtual void upload(std::span<const std::byte> from, std::span<std::byte> to) = 0;    // asynchronous
   virtual void download(std::span<const std::byte> from, std::span<std::byte> to) = 0;  // asynchronous
-  virtual std::unique_ptr<Event> record() = 0;
+  // Runs the uploads, ops and downloads of `task` behind those of the tasks before it. CUDA: now, for they
+  // enqueue themselves. CPU: on a thread of the backend's own, while the caller goes on; whoever submits then
+  // calls ops and copies from tasks only, or waits first. The task must live until it is done. Never
+  // allocates.
+  virtual void submit(StreamTask& task) = 0;
+  virtual std::unique_ptr<Event> make_event() = 0;
+  // Makes `event`, of this backend, the point behind everything that was submitted or enqueued so far. Never
+  // allocates.
+  virtual void record_into(Event& event) = 0;
+  std::unique_ptr<Event> record() {
+    std::unique_ptr<Event> event = make_event();
+    record_into(*event);
+    return event;
+  }
   virtual std::unique_ptr<Graph> capture(const std::function<void()>& enqueue) = 0;  // CPU: keeps the closure
 
   // Bytes a part takes in this backend's layout; a multiple of 64. An error when the format is not supported

@@ -40,6 +40,10 @@ class Ops {
  public:
   virtual ~Ops() = default;
 
+  // token_ids[t] = tokens[rows[t]] where rows[t] is not -1; a token of -1 (a row that gave none) becomes 0,
+  // so that the id can be looked up. tokens [n, 1], rows and token_ids [tokens, 1], all I32.
+  virtual void take_tokens(Tensor tokens, Tensor rows, Tensor token_ids_inout) = 0;
+
   // out[t] = table[token_ids[t]]; rows of a quantized table are dequantized. out [tokens, hidden].
   virtual void embedding(const Weight& table, Tensor token_ids, Tensor out) = 0;
 

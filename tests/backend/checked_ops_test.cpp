@@ -43,6 +43,8 @@ class Calls {
   Weight weight{.parts = {WeightPart{WeightFormat::kF32, 48, 32, static_cast<std::byte*>(packed.data)}},
                 .num_parts = 1};
   Tensor ids = column({0, 47, 3, 3});
+  Tensor sampled = column({5, -1});
+  Tensor sources = column({-1, 1, -1, 0});
   Tensor wide = make(DType::kBF16, kTokens, 48);
 
   Tensor positions = column({0, 1, 2, 900});
@@ -123,6 +125,17 @@ struct Violation {
 void expect_violations(const Call& call, const std::vector<Violation>& violations) {
   run(call, [](Calls&) {});  // valid as it stands
   for (const Violation& violation : violations) EXPECT_DEATH(run(call, violation.change), violation.message);
+}
+
+TEST(CheckedOpsDeathTest, TakeTokens) {
+  expect_violations(
+      [](Ops& o, Calls& c) { o.take_tokens(c.sampled, c.sources, c.ids); },
+      {{"take_tokens: rows.3. is 2, outside of .-1, 2.", [](Calls& c) { *c.sources.row<int32_t>(3) = 2; }},
+       {"rows.0. is -2", [](Calls& c) { *c.sources.row<int32_t>(0) = -2; }},
+       {"token_ids is .4, 1., expected .3, 1.", [](Calls& c) { c.sources.rows = 3; }},
+       {"tokens is int64", [](Calls& c) { c.sampled.dtype = DType::kI64; }},
+       {"token_ids overlaps tokens", [](Calls& c) { c.sampled.data = c.ids.data; }},
+       {"token_ids overlaps rows", [](Calls& c) { c.ids = c.sources; }}});
 }
 
 TEST(CheckedOpsDeathTest, Embedding) {

@@ -119,7 +119,8 @@ struct MemoryCheckpoint {
 class PlainBackend final : public Backend {
  public:
   size_t available = size_t{1} << 40U;
-  int num_allocations = 0;
+  uint64_t allocations = 0;
+  size_t ops_bytes = 0;  // what reserve() would take
   std::set<WeightFormat> refused;
 
   [[nodiscard]] std::string_view name() const override { return "plain"; }
@@ -127,8 +128,12 @@ class PlainBackend final : public Backend {
   [[nodiscard]] DeviceMemory memory() const override { return {available, available}; }
   Ops& ops() override { CHECK(false, "the plain backend computes nothing"); }
   Status reserve(const StepLimits&) override { return ok_status(); }
+  [[nodiscard]] size_t reserve_bytes(const StepLimits&) const override { return ops_bytes; }
+  [[nodiscard]] uint64_t num_allocations() const override { return allocations; }
+  void submit(StreamTask& task) override { task.run(); }
+  void record_into(Event&) override {}
   Result<Buffer> allocate(size_t bytes) override {
-    ++num_allocations;
+    ++allocations;
     return Buffer(new std::byte[bytes](), bytes, [](std::byte* p) { delete[] p; });  // NOLINT
   }
   Result<Buffer> allocate_staging(size_t bytes) override { return allocate(bytes); }
@@ -138,7 +143,7 @@ class PlainBackend final : public Backend {
   void download(std::span<const std::byte> from, std::span<std::byte> to) override {
     std::memcpy(to.data(), from.data(), from.size());
   }
-  std::unique_ptr<Event> record() override {
+  std::unique_ptr<Event> make_event() override {
     struct Done final : Event {
       void wait() override {}
       bool done() override { return true; }

@@ -1,6 +1,9 @@
 // The ops that work row by row, each against loops in double that round where PyTorch materialises a tensor.
 #include <gtest/gtest.h>
 
+#include <array>
+#include <vector>
+
 #include "ops/machine.h"
 #include "ops/matrix.h"
 
@@ -232,6 +235,23 @@ TEST_P(RowsTest, SiluOfExtremes) {
   EXPECT_EQ(out.at(0, 2), 400);
   EXPECT_EQ(out.at(0, 3), 0);
   EXPECT_TRUE(std::isnan(out.at(0, 4)));
+}
+
+// A step's tokens come from the step before, but where the host knows them.
+TEST_P(RowsTest, TakeTokens) {
+  const auto column = [](std::vector<int> values) {
+    Matrix m(DType::kI32, static_cast<int64_t>(values.size()), 1);
+    for (size_t i = 0; i < values.size(); ++i) m.set(static_cast<int64_t>(i), 0, values[i]);
+    return m;
+  };
+  Matrix tokens = column({70, -1, 90});
+  Matrix rows = column({-1, 2, 2, -1, 0, 1});
+  Matrix ids = column({5, -1, -1, 6, -1, -1});
+  ops_.take_tokens(tokens, rows, ids);
+  const int expected[] = {5, 90, 90, 6, 70, 0};
+  for (int64_t i = 0; i < 6; ++i) EXPECT_EQ(ids.at(i, 0), expected[i]) << i;
+  for (int64_t i = 0; i < 3; ++i)
+    EXPECT_EQ(tokens.at(i, 0), (std::array{70, -1, 90}[static_cast<size_t>(i)]));
 }
 
 TEST_P(RowsTest, GatherRows) {

@@ -123,7 +123,7 @@ TEST(LoadModel, NotEnoughMemoryAllocatesNothing) {
   const auto loaded = load_model(backend, checkpoint.checkpoint, {}, {});
   ASSERT_FALSE(loaded);
   EXPECT_THAT(loaded.error().message, HasSubstr("not enough memory"));
-  EXPECT_EQ(backend.num_allocations, 0);
+  EXPECT_EQ(backend.allocations, 0U);
 }
 
 TEST(LoadModel, OptionsAreChecked) {

@@ -17,11 +17,17 @@ class CheckedBackend final : public Backend {
   [[nodiscard]] DeviceMemory memory() const override { return inner_->memory(); }
   Ops& ops() override { return ops_; }
   Status reserve(const StepLimits& limits) override { return inner_->reserve(limits); }
+  [[nodiscard]] size_t reserve_bytes(const StepLimits& limits) const override {
+    return inner_->reserve_bytes(limits);
+  }
   Result<Buffer> allocate(size_t bytes) override { return inner_->allocate(bytes); }
   Result<Buffer> allocate_staging(size_t bytes) override { return inner_->allocate_staging(bytes); }
+  [[nodiscard]] uint64_t num_allocations() const override { return inner_->num_allocations(); }
   void upload(std::span<const std::byte> from, std::span<std::byte> to) override;
   void download(std::span<const std::byte> from, std::span<std::byte> to) override;
-  std::unique_ptr<Event> record() override { return inner_->record(); }
+  void submit(StreamTask& task) override { inner_->submit(task); }
+  std::unique_ptr<Event> make_event() override { return inner_->make_event(); }
+  void record_into(Event& event) override { inner_->record_into(event); }
   std::unique_ptr<Graph> capture(const std::function<void()>& enqueue) override {
     return inner_->capture(enqueue);
   }

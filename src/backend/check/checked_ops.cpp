@@ -145,6 +145,17 @@ class Check {
 
 }  // namespace
 
+void CheckedOps::take_tokens(Tensor tokens, Tensor rows, Tensor token_ids_inout) {
+  const Check check("take_tokens");
+  check.vector("tokens", tokens, DType::kI32, tokens.rows);
+  check.vector("token_ids", token_ids_inout, DType::kI32, rows.rows);
+  check.vector("rows", rows, DType::kI32, rows.rows);
+  check.indices("rows", rows, -1, tokens.rows);
+  check.apart("token_ids", token_ids_inout, "tokens", tokens);
+  check.apart("token_ids", token_ids_inout, "rows", rows);
+  inner_.take_tokens(tokens, rows, token_ids_inout);
+}
+
 void CheckedOps::embedding(const Weight& table, Tensor token_ids, Tensor out) {
   const Check check("embedding");
   check.weight("table", table);

@@ -12,6 +12,7 @@ class CheckedOps final : public Ops {
  public:
   explicit CheckedOps(Ops& inner) : inner_(inner) {}
 
+  void take_tokens(Tensor tokens, Tensor rows, Tensor token_ids_inout) override;
   void embedding(const Weight& table, Tensor token_ids, Tensor out) override;
   void rms_norm(Tensor x, Tensor weight, float eps, Tensor out) override;
   void add_rms_norm(Tensor x_inout, Tensor delta, Tensor weight, float eps, Tensor out) override;

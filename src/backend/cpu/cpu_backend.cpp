@@ -13,8 +13,14 @@ namespace {
 
 class CpuEvent final : public Event {
  public:
-  void wait() override {}
-  [[nodiscard]] bool done() override { return true; }
+  explicit CpuEvent(CpuStream& stream) : stream_(stream) {}
+  void wait() override { stream_.wait(count_); }
+  [[nodiscard]] bool done() override { return stream_.done(count_); }
+  void record() { count_ = stream_.num_submitted(); }
+
+ private:
+  CpuStream& stream_;
+  uint64_t count_ = 0;  // of tasks it comes after
 };
 
 class CpuGraph final : public Graph {
@@ -43,17 +49,29 @@ std::string CpuBackend::description() const {
                      pool_.threads() == 1 ? "" : "s");
 }
 
-DeviceMemory CpuBackend::memory() const { return host_memory(); }
+DeviceMemory CpuBackend::memory() const {
+  DeviceMemory memory = host_memory();
+  memory.holds_staging = true;
+  return memory;
+}
 
 Status CpuBackend::reserve(const StepLimits& limits) { return workspace_.reserve(limits, pool_.threads()); }
 
-Result<Buffer> CpuBackend::allocate(size_t bytes) { return allocate_host(bytes); }
-Result<Buffer> CpuBackend::allocate_staging(size_t bytes) { return allocate_host(bytes); }
+size_t CpuBackend::reserve_bytes(const StepLimits& limits) const {
+  return Workspace::bytes(limits, pool_.threads());
+}
+
+Result<Buffer> CpuBackend::allocate(size_t bytes) {
+  num_allocations_.fetch_add(1);
+  return allocate_host(bytes);
+}
+Result<Buffer> CpuBackend::allocate_staging(size_t bytes) { return allocate(bytes); }
 
 void CpuBackend::upload(std::span<const std::byte> from, std::span<std::byte> to) { copy(from, to); }
 void CpuBackend::download(std::span<const std::byte> from, std::span<std::byte> to) { copy(from, to); }
 
-std::unique_ptr<Event> CpuBackend::record() { return std::make_unique<CpuEvent>(); }
+std::unique_ptr<Event> CpuBackend::make_event() { return std::make_unique<CpuEvent>(stream_); }
+void CpuBackend::record_into(Event& event) { static_cast<CpuEvent&>(event).record(); }
 
 std::unique_ptr<Graph> CpuBackend::capture(const std::function<void()>& enqueue) {
   return std::make_unique<CpuGraph>(enqueue);

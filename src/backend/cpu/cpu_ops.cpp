@@ -49,6 +49,13 @@ void CpuOps::for_rows(int64_t rows, int64_t cost, Body body) {
   pool_.parallel_ranges(rows, grain, [&](int64_t begin, int64_t end, int /*worker*/) { body(begin, end); });
 }
 
+void CpuOps::take_tokens(Tensor tokens, Tensor rows, Tensor token_ids_inout) {
+  for (int64_t t = 0; t < rows.rows; ++t) {
+    const int32_t row = *rows.row<int32_t>(t);
+    if (row >= 0) *token_ids_inout.row<int32_t>(t) = std::max(*tokens.row<int32_t>(row), 0);
+  }
+}
+
 void CpuOps::embedding(const Weight& table, Tensor token_ids, Tensor out) {
   for_rows(out.rows, 8 * out.cols, [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r) {

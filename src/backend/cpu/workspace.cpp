@@ -27,10 +27,24 @@ size_t partials_bytes(const StepLimits& limits, int threads) {
   return std::min(AttentionPlan::max_split_tiles(threads) * partitions * tile, Workspace::kMaxPartialsBytes);
 }
 
+struct Sizes {
+  size_t prepared, linear, sampling, partials, sequences;
+};
+
+Sizes sizes_of(const StepLimits& limits, int threads) {
+  const auto count = static_cast<size_t>(threads);
+  return {.prepared = prepared_bytes(limits),
+          .linear = count * cpu::kLinearScratchBytes,
+          .sampling = count * cpu::sampling_scratch_bytes(limits.vocab_size),
+          .partials = partials_bytes(limits, threads),
+          .sequences = AttentionPlan::bytes(limits.max_seqs)};
+}
+
 }  // namespace
 
 Status WorkspaceBuffer::reserve(size_t bytes) {
   if (bytes <= buffer_.size()) return ok_status();
+  ++num_allocations_;
   ASSIGN_OR_RETURN(buffer_, allocate_host(bytes));
   return ok_status();
 }
@@ -49,14 +63,24 @@ Status Workspace::reserve(const StepLimits& limits, int threads) {
     return unsupported(fmt::format("head_dim is {}; the CPU backend takes even ones from 2 to {}",
                                    limits.head_dim, cpu::kMaxHeadDim));
   }
-  const auto count = static_cast<size_t>(threads);
-  RETURN_IF_ERROR(prepared.reserve(prepared_bytes(limits)));
-  RETURN_IF_ERROR(linear.reserve(count * cpu::kLinearScratchBytes));
-  RETURN_IF_ERROR(sampling.reserve(count * cpu::sampling_scratch_bytes(limits.vocab_size)));
-  RETURN_IF_ERROR(partials.reserve(partials_bytes(limits, threads)));
-  RETURN_IF_ERROR(sequences.reserve(AttentionPlan::bytes(limits.max_seqs)));
+  const Sizes sizes = sizes_of(limits, threads);
+  RETURN_IF_ERROR(prepared.reserve(sizes.prepared));
+  RETURN_IF_ERROR(linear.reserve(sizes.linear));
+  RETURN_IF_ERROR(sampling.reserve(sizes.sampling));
+  RETURN_IF_ERROR(partials.reserve(sizes.partials));
+  RETURN_IF_ERROR(sequences.reserve(sizes.sequences));
   for (WorkspaceBuffer* buffer : {&prepared, &linear, &sampling, &partials, &sequences}) buffer->seal();
   return ok_status();
+}
+
+size_t Workspace::bytes(const StepLimits& limits, int threads) {
+  const Sizes sizes = sizes_of(limits, threads);
+  return sizes.prepared + sizes.linear + sizes.sampling + sizes.partials + sizes.sequences;
+}
+
+uint64_t Workspace::num_allocations() const {
+  return prepared.num_allocations() + linear.num_allocations() + sampling.num_allocations() +
+         partials.num_allocations() + sequences.num_allocations();
 }
 
 }  // namespace pegainfer

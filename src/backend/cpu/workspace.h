@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string_view>
 
 #include "backend/backend.h"
@@ -19,11 +20,13 @@ class WorkspaceBuffer {
   void seal() { sealed_ = true; }
   [[nodiscard]] size_t size() const { return buffer_.size(); }
   [[nodiscard]] bool sealed() const { return sealed_; }
+  [[nodiscard]] uint64_t num_allocations() const { return num_allocations_; }
 
  private:
   std::string_view name_;
   Buffer buffer_;
   bool sealed_ = false;
+  uint64_t num_allocations_ = 0;
 };
 
 struct Workspace {
@@ -37,6 +40,9 @@ struct Workspace {
   static constexpr size_t kMaxPartialsBytes = size_t{64} << 20U;
 
   [[nodiscard]] Status reserve(const StepLimits& limits, int threads);
+  // Bytes that reserve() takes in all.
+  [[nodiscard]] static size_t bytes(const StepLimits& limits, int threads);
+  [[nodiscard]] uint64_t num_allocations() const;
 };
 
 }  // namespace pegainfer

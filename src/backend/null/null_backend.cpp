@@ -39,6 +39,7 @@ DeviceMemory NullBackend::memory() const {
 }
 
 Result<Buffer> NullBackend::allocate(size_t bytes) {
+  ++num_allocations_;
   if (bytes == 0) return Buffer();
   void* map =
       mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -49,7 +50,7 @@ Result<Buffer> NullBackend::allocate(size_t bytes) {
 void NullBackend::upload(std::span<const std::byte> from, std::span<std::byte> to) { copy(from, to); }
 void NullBackend::download(std::span<const std::byte> from, std::span<std::byte> to) { copy(from, to); }
 
-std::unique_ptr<Event> NullBackend::record() { return std::make_unique<NullEvent>(); }
+std::unique_ptr<Event> NullBackend::make_event() { return std::make_unique<NullEvent>(); }
 
 std::unique_ptr<Graph> NullBackend::capture(const std::function<void()>& enqueue) {
   return std::make_unique<NullGraph>(enqueue);

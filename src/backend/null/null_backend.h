@@ -11,6 +11,7 @@ namespace pegainfer {
 // Ops that touch nothing: tensors may point anywhere.
 class NullOps final : public Ops {
  public:
+  void take_tokens(Tensor, Tensor, Tensor) override {}
   void embedding(const Weight&, Tensor, Tensor) override {}
   void rms_norm(Tensor, Tensor, float, Tensor) override {}
   void add_rms_norm(Tensor, Tensor, Tensor, float, Tensor) override {}
@@ -32,11 +33,15 @@ class NullBackend final : public Backend {
   [[nodiscard]] DeviceMemory memory() const override;
   Ops& ops() override { return ops_; }
   Status reserve(const StepLimits& /*limits*/) override { return ok_status(); }
+  [[nodiscard]] size_t reserve_bytes(const StepLimits& /*limits*/) const override { return 0; }
   Result<Buffer> allocate(size_t bytes) override;  // zeros, and pages only where they are touched
   Result<Buffer> allocate_staging(size_t bytes) override { return allocate(bytes); }
+  [[nodiscard]] uint64_t num_allocations() const override { return num_allocations_; }
   void upload(std::span<const std::byte> from, std::span<std::byte> to) override;
   void download(std::span<const std::byte> from, std::span<std::byte> to) override;
-  std::unique_ptr<Event> record() override;
+  void submit(StreamTask& task) override { task.run(); }
+  std::unique_ptr<Event> make_event() override;
+  void record_into(Event& /*event*/) override {}
   std::unique_ptr<Graph> capture(const std::function<void()>& enqueue) override;
   [[nodiscard]] Result<size_t> packed_bytes(WeightFormat format, int64_t rows, int64_t cols) const override;
   void pack_rows(const WeightPart& /*part*/, int64_t /*row_begin*/,
@@ -44,6 +49,7 @@ class NullBackend final : public Backend {
 
  private:
   NullOps ops_;
+  uint64_t num_allocations_ = 0;
 };
 
 }  // namespace pegainfer
