@@ -31,6 +31,16 @@ int64_t blocks_within(const KvBudget& budget, const RunnerOptions& options, size
   return std::min({all_requests, fit, most});
 }
 
+// All that a step takes besides weights and KV: activations, logits and the head's slices (a dry run),
+// whatever the ops need (sampling scratch among it), and the inputs and outputs of each launch under way,
+// with log-probabilities of every row.
+size_t step_bytes(const Model& model, const Backend& backend, const DeviceMemory& memory,
+                  const RunnerOptions& options) {
+  const size_t inputs = InputBatch::device_bytes(options.batch_limits());
+  return plan_workspace(model, options) + backend.reserve_bytes(step_limits(model.config(), options)) +
+         static_cast<size_t>(options.depth) * inputs * (memory.holds_staging ? 2 : 1);
+}
+
 std::string sizes_text(const MemoryPlan& plan) {
   return fmt::format("weights {}, workspace {}", human_bytes(plan.weights_bytes),
                      human_bytes(plan.workspace_bytes));
@@ -53,13 +63,14 @@ std::string MemoryPlan::describe() const {
       full_length_requests(), max_model_len, human_bytes(available_bytes));
 }
 
-Result<MemoryPlan> plan_memory(const Model& model, size_t weights_bytes, const DeviceMemory& memory,
+Result<MemoryPlan> plan_memory(const Model& model, size_t weights_bytes, const Backend& backend,
                                const KvBudget& budget, RunnerOptions& options) {
+  const DeviceMemory memory = backend.memory();
   MemoryPlan plan{.weights_bytes = weights_bytes,
                   .available_bytes = memory.available_bytes,
                   .block_size = options.block_size,
                   .max_model_len = options.max_model_len};
-  plan.workspace_bytes = plan_workspace(model, options) + InputBatch::device_bytes(options.batch_limits());
+  plan.workspace_bytes = step_bytes(model, backend, memory, options);
   const size_t block_bytes = static_cast<size_t>(model.config().num_layers) *
                              kv_cache_shape(model.config(), options).bytes_per_block();
   const size_t fixed = plan.weights_bytes + plan.workspace_bytes;

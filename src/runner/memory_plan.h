@@ -22,7 +22,7 @@ struct KvBudget {
 
 struct MemoryPlan {
   size_t weights_bytes = 0;
-  size_t workspace_bytes = 0;  // activations and step inputs
+  size_t workspace_bytes = 0;  // activations, what ops need, inputs and outputs of the steps under way
   size_t kv_bytes = 0;
   size_t available_bytes = 0;  // before loading
   int num_blocks = 0;          // the null block included
@@ -40,7 +40,7 @@ struct MemoryPlan {
 
 // Fills options.num_blocks and, where the budget allows, lowers options.max_model_len. `model` may be bound
 // to memory that is not there yet. An error says what is needed, what is there and what would fit.
-Result<MemoryPlan> plan_memory(const Model& model, size_t weights_bytes, const DeviceMemory& memory,
+Result<MemoryPlan> plan_memory(const Model& model, size_t weights_bytes, const Backend& backend,
                                const KvBudget& budget, RunnerOptions& options);
 
 std::string human_bytes(size_t bytes);  // "93.8 MiB"

@@ -65,7 +65,7 @@ Result<LoadedModel> load_model(Backend& backend, const Checkpoint& checkpoint, c
   auto* const no_memory =
       reinterpret_cast<std::byte*>(Arena::kAlignment);  // NOLINT(performance-no-int-to-ptr)
   const std::unique_ptr<Model> unbound = definition->create(out.config, WeightMap(plan, no_memory));
-  ASSIGN_OR_RETURN(out.memory, plan_memory(*unbound, plan.bytes, backend.memory(), budget, out.options));
+  ASSIGN_OR_RETURN(out.memory, plan_memory(*unbound, plan.bytes, backend, budget, out.options));
 
   ASSIGN_OR_RETURN(out.weights, backend.allocate(plan.bytes));
   RETURN_IF_ERROR(

@@ -17,8 +17,6 @@ KvCacheView kv_cache_shape(const ModelConfig& config, const RunnerOptions& optio
           .head_dim = config.head_dim};
 }
 
-namespace {
-
 StepLimits step_limits(const ModelConfig& config, const RunnerOptions& options) {
   const int max_seqs = std::min(options.max_num_seqs, options.max_num_batched_tokens);
   return {.max_tokens = options.max_num_batched_tokens,
@@ -32,8 +30,6 @@ StepLimits step_limits(const ModelConfig& config, const RunnerOptions& options) 
               std::max({config.hidden_size, config.intermediate_size, config.num_heads * config.head_dim}),
           .vocab_size = config.vocab_size};
 }
-
-}  // namespace
 
 Result<std::unique_ptr<ModelRunner>> ModelRunner::create(Backend& backend, const Model& model,
                                                          const RunnerOptions& options) {

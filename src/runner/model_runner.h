@@ -19,6 +19,7 @@ struct RunnerOptions {
   int max_model_len = 0;
   int block_size = 0;
   int num_blocks = 0;  // block 0 is the null block: it holds no sequence's positions
+  int depth = 1;       // launches under way at once: 1 or 2
 
   [[nodiscard]] InputBatchLimits batch_limits() const {
     return {.max_num_seqs = max_num_seqs,
@@ -29,6 +30,9 @@ struct RunnerOptions {
 
 // The KV cache that a model needs under these options; data is null.
 KvCacheView kv_cache_shape(const ModelConfig& config, const RunnerOptions& options);
+
+// The largest step under these options.
+StepLimits step_limits(const ModelConfig& config, const RunnerOptions& options);
 
 // Bytes of activations the largest step takes: found by a dry run, no memory is touched.
 size_t plan_workspace(const Model& model, const RunnerOptions& options);

@@ -35,7 +35,8 @@ struct Setting {
     model = (*definition)->create(*checkpoint.checkpoint.config, WeightMap(*plan, nowhere));
   }
   Result<MemoryPlan> plan(size_t available, const KvBudget& budget) {
-    return plan_memory(*model, kMiB, {available, available}, budget, options);
+    backend.available = available;
+    return plan_memory(*model, kMiB, backend, budget, options);
   }
 };
 
@@ -106,6 +107,29 @@ TEST(MemoryPlan, NotEnoughMemorySaysWhatFits) {
   EXPECT_TRUE(smaller) << smaller.error().message;
 }
 
+// What ops need, and the inputs and outputs of every launch under way, where staging is device memory twice.
+TEST(MemoryPlan, TheWorkspaceHasEverythingAStepTakes) {
+  Setting s;
+  const auto workspace = [&s] {
+    const auto plan = s.plan(1024 * kMiB, {.shorten_context = true});
+    EXPECT_TRUE(plan);
+    return plan ? plan->workspace_bytes : 0;
+  };
+  const size_t inputs = InputBatch::device_bytes(s.options.batch_limits());
+  // Log-probabilities of all 64 rows, the most likely of each: ids and values.
+  EXPECT_GT(inputs, 64U * 2 * InputBatch::kMaxLogprobs * 4);
+  const size_t least = workspace();
+  EXPECT_EQ(least, plan_workspace(*s.model, s.options) + inputs);
+  // The head's slice of logits is part of the dry run.
+  EXPECT_GT(plan_workspace(*s.model, s.options), size_t{StepTensors::kHeadRows} * 160 * sizeof(float));
+  s.options.depth = 2;
+  EXPECT_EQ(workspace(), least + inputs);
+  s.backend.holds_staging = true;
+  EXPECT_EQ(workspace(), least + 3 * inputs);
+  s.backend.ops_bytes = 12345;
+  EXPECT_EQ(workspace(), least + 3 * inputs + 12345);
+}
+
 TEST(MemoryPlan, NoRoomForTheWeights) {
   Setting s;
   const auto plan = s.plan(kMiB / 2, {.shorten_context = true});
@@ -140,7 +164,9 @@ TEST(LoadModel, OptionsAreChecked) {
   refuse({.max_model_len = 257}, "--max-model-len is 257, the model has 256 positions");
   refuse({.max_num_seqs = 0}, "--max-num-seqs is 0");
   refuse({.max_num_batched_tokens = -1}, "--max-num-batched-tokens is -1");
-  refuse({.block_size = 24}, "--block-size is 24");
+  refuse({.block_size = 24}, "--block-size is 24, must be a multiple of 16");
+  refuse({.block_size = 8}, "--block-size is 8");
+  refuse({.block_size = 0}, "--block-size is 0");
 }
 
 TEST(MemoryPlan, UtilizationIsTheShareThatEverythingTogetherTakes) {
