@@ -27,6 +27,32 @@ Result<LogLevel> parse_log_level(const std::string& name) {
   return invalid_argument("--log-level " + name + ": it must be debug, info, warn or error", "--log-level");
 }
 
+void add_queue_flags(CLI::App& command, ModelFlags& flags) {
+  EngineOptions& e = flags.engine;
+  command
+      .add_option("--max-queued-requests,--max-num-queued-reqs", e.max_queued_requests,
+                  "Requests that may wait for others to end; one more is refused. 0: no limit")
+      ->check(CLI::Range(0, 1 << 24))
+      ->capture_default_str()
+      ->group(kMemoryGroup);
+  command
+      .add_option("--max-queued-tokens,--max-num-queued-tokens", e.max_queued_tokens,
+                  "Prompt tokens of the requests that may wait. 0: no limit")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str()
+      ->group(kMemoryGroup);
+  command
+      .add_flag("--enable-prefix-caching,!--no-enable-prefix-caching,!--disable-radix-cache",
+                e.enable_prefix_caching,
+                "Keep the KV of prompts and answers, so that a prompt which begins alike computes only the "
+                "rest (on)")
+      ->group(kMemoryGroup);
+  command
+      .add_flag("--async-scheduling,!--no-async-scheduling", flags.async_scheduling,
+                "Plan a step while the one before is computed (default: where it pays, on GPUs)")
+      ->group(kMemoryGroup);
+}
+
 }  // namespace
 
 void add_model_flags(CLI::App& command, ModelFlags& flags) {
@@ -80,6 +106,7 @@ void add_model_flags(CLI::App& command, ModelFlags& flags) {
       ->check(CLI::Range(0, 1 << 24))
       ->capture_default_str()
       ->group(kMemoryGroup);
+  add_queue_flags(command, flags);
   command.add_flag("--check-ops", e.check_ops, "Check every operation's arguments (slower)")->group("");
   command.add_option("--log-level", flags.log_level, "debug, info, warn or error")->capture_default_str();
 }
@@ -94,6 +121,7 @@ Result<EngineOptions> to_engine_options(const ModelFlags& flags) {
   options.max_model_len = static_cast<int>(length);
   ASSIGN_OR_RETURN(const int64_t bytes, number_or_auto(flags.kv_cache_memory, "--kv-cache-memory-bytes"));
   options.kv_cache_memory_bytes = static_cast<size_t>(bytes);
+  options.async_scheduling = flags.async_scheduling;
   return options;
 }
 

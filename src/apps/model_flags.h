@@ -1,6 +1,7 @@
 // The flags that say which model is loaded and how; `serve` and `generate` share them.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "engine/load_engine.h"
@@ -16,6 +17,7 @@ struct ModelFlags {
   EngineOptions engine;
   std::string max_model_len = "auto";
   std::string kv_cache_memory = "auto";
+  std::optional<bool> async_scheduling;
   std::string log_level = "info";
   bool positional_model = true;
 };

@@ -131,6 +131,8 @@ Result<LoadedEngine> load_engine(const EngineOptions& options, const EngineProgr
       std::make_unique<LlmEngine>(LlmEngineOptions{.info = engine_info(options, out.model, checkpoint),
                                                    .max_num_seqs = size.max_num_seqs,
                                                    .max_num_batched_tokens = size.max_num_batched_tokens,
+                                                   .max_queued_requests = options.max_queued_requests,
+                                                   .max_queued_tokens = options.max_queued_tokens,
                                                    .seed = options.seed,
                                                    .on_dead = options.on_dead},
                                   std::move(out.model.runner));

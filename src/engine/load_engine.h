@@ -33,13 +33,18 @@ struct EngineOptions {
   size_t kv_cache_memory_bytes = 0;   // 0: by the next, or chosen from what is available
   double gpu_memory_utilization = 0;  // (0, 1]: the share of the available memory to take in all; 0: ours
   int num_kv_blocks = 0;              // > 0: so many blocks instead
-  std::optional<uint64_t> seed;       // of requests that bring none
-  bool check_ops = false;             // every op's arguments are checked
+  int max_queued_requests = kDefaultMaxQueuedRequests;  // that wait, beyond max_num_seqs; 0: no limit
+  int64_t max_queued_tokens = 0;                        // prompt tokens of those that wait; 0: no limit
+  bool enable_prefix_caching = true;
+  std::optional<bool> async_scheduling;  // plan a step while the one before runs; empty: where it pays
+  std::optional<uint64_t> seed;          // of requests that bring none
+  bool check_ops = false;                // every op's arguments are checked
   // See LlmEngineOptions.
   std::function<void(const std::string& reason)> on_dead;
 
   static constexpr int kDefaultMaxNumSeqs = 256;
   static constexpr int kDefaultMaxNumBatchedTokens = 512;
+  static constexpr int kDefaultMaxQueuedRequests = 4096;
 };
 
 // The last part of a path without ".gguf"; a hub name as it is.
