@@ -30,13 +30,14 @@ ALLOWED: dict[str, set[str]] = {
     "runner": {"base", "tensor", "backend", "backend/null", "checkpoint", "model", "sampling", "scheduler/step_plan.h"},
     "engine": {"base", "tensor", "backend/backend.h", "checkpoint", "tokenizer", "sampling", "kv", "scheduler", "runner",
                "model"},
+    "metrics": {"base", "engine/engine_observer.h", "scheduler/step_plan.h"},
     "server/http": {"base"},
     "server/openai": {"base", "sampling", "tokenizer", "engine"},
     "server": {"base", "sampling", "tokenizer", "engine", "server/http", "server/openai"},
-    "apps": {"base", "checkpoint", "tokenizer", "sampling", "engine", "server", "server/http", "server/openai"},
+    "apps": {"base", "checkpoint", "tokenizer", "sampling", "engine", "metrics", "server", "server/http", "server/openai"},
 }
 # Heavy headers that only implementation files may include (build time), and device headers by folder.
-CPP_ONLY = ("boost/", "base/json.h", "CLI/", "spdlog/")
+CPP_ONLY = ("boost/", "base/json.h", "CLI/", "spdlog/", "prometheus/")
 CPP_ONLY_EXEMPT = {"base/json.h", "server/http"}  # the HTTP layer's own headers hold Asio types
 CUDA_FOLDERS = ("kernels/cuda", "backend/cuda")
 CUDA_HEADERS = re.compile(r"^(cuda|cublas|nccl|cooperative_groups|nvtx)")
