@@ -28,8 +28,8 @@ class EngineMetricsTest : public ::testing::Test {
     MetricsPage page;
     metrics_.collect(page);
     auto parsed = parse_exposition(page.text());
-    EXPECT_TRUE(parsed) << parsed.error().message;
-    return *std::move(parsed);
+    if (!parsed) ADD_FAILURE() << parsed.error().message;
+    return std::move(parsed).value_or({});
   }
   void queue(uint64_t id, int num_prompt_tokens, int max_tokens, uint64_t group = 0) {
     metrics_.on_queued({.id = RequestId{id},

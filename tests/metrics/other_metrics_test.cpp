@@ -20,8 +20,8 @@ Exposition page_of(const MetricsSource& source) {
   MetricsPage page;
   source.collect(page);
   auto parsed = parse_exposition(page.text());
-  EXPECT_TRUE(parsed) << parsed.error().message;
-  return *std::move(parsed);
+  if (!parsed) ADD_FAILURE() << parsed.error().message;
+  return std::move(parsed).value_or({});
 }
 
 TEST(HttpMetricsTest, CountsByHandlerMethodAndStatusClass) {
