@@ -36,12 +36,16 @@ std::string format_progress(uint64_t done, uint64_t total, double seconds, int w
   const double d = static_cast<double>(std::min(done, total));
   const double t = static_cast<double>(total);
   const double fraction = total == 0 ? 0 : d / t;
-  const int filled = static_cast<int>(fraction * width);
-  std::string bar(static_cast<size_t>(filled), '=');
-  if (filled < width) bar += '>';
-  bar.resize(static_cast<size_t>(width), ' ');
+  std::string bar;
+  if (width > 0) {
+    const auto filled = static_cast<size_t>(fraction * width);
+    bar.assign(filled, '=');
+    if (filled < static_cast<size_t>(width)) bar += '>';
+    bar.resize(static_cast<size_t>(width), ' ');
+    bar = '[' + bar + "] ";
+  }
   std::string line =
-      fmt::format("loading [{}] {:3.0f}%  {} of {}", bar, fraction * 100, format_bytes(d), format_bytes(t));
+      fmt::format("loading {}{:3.0f}%  {} of {}", bar, fraction * 100, format_bytes(d), format_bytes(t));
   if (seconds <= 0 || done == 0) return line;
   const double rate = d / seconds;
   line += fmt::format("  {}/s", format_bytes(rate));
@@ -54,7 +58,8 @@ ProgressBar ProgressBar::to_stderr() { return {stderr, isatty(STDERR_FILENO) == 
 void ProgressBar::update(uint64_t done, uint64_t total, double seconds) {
   if (total == 0) return;
   if (terminal_) {
-    if (drawn_ && done < total && seconds - last_seconds_ < kRedrawSeconds) return;
+    if (done >= total) return finish();  // what follows is written where the line stood
+    if (drawn_ && seconds - last_seconds_ < kRedrawSeconds) return;
     last_seconds_ = seconds;
     drawn_ = true;
     fmt::print(out_, "\r\x1b[2K{}", format_progress(done, total, seconds, kBarWidth));
@@ -66,7 +71,7 @@ void ProgressBar::update(uint64_t done, uint64_t total, double seconds) {
   if (quarter <= last_quarter_ || (done < total && seconds - last_seconds_ < 1)) return;
   last_quarter_ = quarter;
   last_seconds_ = seconds;
-  fmt::print(out_, "{}\n", format_progress(done, total, seconds, kBarWidth));
+  fmt::print(out_, "{}\n", format_progress(done, total, seconds, 0));
 }
 
 void ProgressBar::finish() {

@@ -10,7 +10,8 @@ namespace pegainfer::apps {
 
 // "1.5 GiB"
 std::string format_bytes(double bytes);
-// "loading [=====>    ]  52%  1.5 of 2.9 GiB  1.1 GiB/s  2 s left"; `width` is that of the bar.
+// "loading [=====>    ]  52%  1.5 of 2.9 GiB  1.1 GiB/s  2 s left"; `width` is that of the bar; 0:
+// none is drawn.
 std::string format_progress(uint64_t done, uint64_t total, double seconds, int width);
 
 class ProgressBar {
@@ -21,7 +22,7 @@ class ProgressBar {
 
   // Call as often as you like.
   void update(uint64_t done, uint64_t total, double seconds);
-  // Clears the line on a terminal.
+  // Clears the line on a terminal, as update() does when all is done.
   void finish();
 
  private:

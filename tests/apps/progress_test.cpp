@@ -32,6 +32,7 @@ TEST(Progress, LineHasBytesRateAndTimeLeft) {
             "loading [==>     ]  25%  1.0 GiB of 4.0 GiB  512.0 MiB/s  6 s left");
   EXPECT_EQ(format_progress(4LL << 30U, 4LL << 30U, 2, 8),
             "loading [========] 100%  4.0 GiB of 4.0 GiB  2.0 GiB/s");
+  EXPECT_EQ(format_progress(50, 100, 0, 0), "loading  50%  50 B of 100 B");
   EXPECT_EQ(format_progress(0, 100, 0, 4), "loading [>   ]   0%  0 B of 100 B");
   EXPECT_EQ(format_progress(0, 0, 0, 4), "loading [>   ]   0%  0 B of 0 B");
 }
@@ -43,6 +44,7 @@ TEST(Progress, PlainLinesAreFew) {
   });
   EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 5);  // 10, 25, 50, 75 and 100 %
   EXPECT_EQ(text.find('\r'), std::string::npos);
+  EXPECT_EQ(text.find('['), std::string::npos);
 }
 
 TEST(Progress, QuickLoadsHaveOnePlainLine) {
@@ -51,6 +53,17 @@ TEST(Progress, QuickLoadsHaveOnePlainLine) {
     bar.update(1000, 1000, 0.1);
   });
   EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 1);
+}
+
+// A log line may follow before finish() is called: it must not stand behind the bar.
+TEST(Progress, TerminalLineIsClearedWhenAllIsDone) {
+  const std::string text = drawn(true, [](ProgressBar& bar) {
+    bar.update(5, 10, 1);
+    bar.update(10, 10, 1.01);
+    bar.update(10, 10, 1.02);
+  });
+  EXPECT_TRUE(text.ends_with("\r\x1b[2K"));
+  EXPECT_EQ(std::count(text.begin(), text.end(), '\r'), 2);
 }
 
 TEST(Progress, TerminalLineIsRedrawnAndCleared) {
