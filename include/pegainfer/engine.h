@@ -149,7 +149,7 @@ struct EngineStats {
   int num_total_blocks = 0;
   int num_cached_blocks = 0;  // published in the prefix cache, held or free
   uint64_t num_steps = 0;
-  uint64_t prompt_tokens_total = 0;  // computed: those found in the prefix cache do not count
+  uint64_t prompt_tokens_total = 0;  // of requests whose prompt is through, cached ones included
   uint64_t generation_tokens_total = 0;
   uint64_t num_preemptions_total = 0;
   uint64_t prefix_cache_queries_total = 0;  // prompt tokens looked up

@@ -35,6 +35,7 @@ SchedulerOptions scheduler_options(const LlmEngineOptions& options) {
           .max_model_len = options.info.max_model_len,
           .num_kv_blocks = options.info.num_kv_blocks,
           .block_size = options.info.block_size,
+          .enable_prefix_caching = options.enable_prefix_caching,
           .eos_token_ids = options.info.eos_token_ids};
 }
 
@@ -77,7 +78,10 @@ Result<RequestId> LlmEngine::submit(GenerateRequest request) {
   const RequestId id{next_id_.fetch_add(1)};
   if (!request.sampling.seed) request.sampling.seed = pick_seed(id);
   Command command =
-      Submit{std::make_unique<Request>(id, std::move(request.prompt), std::move(request.sampling)),
+      Submit{std::make_unique<Request>(id, std::move(request.prompt), std::move(request.sampling),
+                                       RequestOptions{.priority = request.priority,
+                                                      .cache_salt = std::move(request.cache_salt),
+                                                      .group = request.group}),
              std::move(request.sink), std::move(request.admission)};
   num_submitted_.fetch_add(1);
   if (!inbox_.try_push(command)) {  // closed between the check and here
@@ -98,8 +102,10 @@ void LlmEngine::cancel(RequestId id) {
   (void)inbox_.try_push(command);  // closed: everything has ended
 }
 
-// There is no prefix cache yet, so nothing to forget.
-void LlmEngine::reset_prefix_cache() {}
+void LlmEngine::reset_prefix_cache() {
+  Command command = ResetPrefixCache{};
+  (void)inbox_.try_push(command);  // closed: nobody will look anything up
+}
 
 void LlmEngine::shutdown(TimePoint deadline) {
   CHECK(std::this_thread::get_id() != thread_.get_id(), "a sink must not shut the engine down");
@@ -130,8 +136,13 @@ void LlmEngine::publish() {
   stats.num_free_blocks = scheduler_.kv().num_free();
   stats.num_total_blocks = scheduler_.kv().num_blocks();
   stats.num_steps = num_steps_;
-  stats.prompt_tokens_total = scheduler_.prompt_tokens_total();
-  stats.generation_tokens_total = scheduler_.generation_tokens_total();
+  stats.num_cached_blocks = scheduler_.kv().num_cached();
+  const Scheduler::Counters& counters = scheduler_.counters();
+  stats.prompt_tokens_total = counters.prompt_tokens;
+  stats.generation_tokens_total = counters.generation_tokens;
+  stats.num_preemptions_total = counters.preemptions;
+  stats.prefix_cache_queries_total = counters.prefix_cache_queries;
+  stats.prefix_cache_hits_total = counters.prefix_cache_hits;
   stats.healthy = healthy_;
   published_.num_received = num_received_;
   published_.working = healthy_ && (!scheduler_.idle() || num_inflight_ > 0);
@@ -167,17 +178,18 @@ void LlmEngine::loop() {
 // One turn of the pipeline: launch the next step while there is room, then wait for the oldest. With depth 1
 // that is a plain serial loop; with more, the host's work on step N happens while N + 1 runs.
 void LlmEngine::turn() {
-  const StepPlan plan = scheduler_.schedule();
-  const bool launch = plan.num_tokens > 0;
+  scheduler_.schedule(plan_);
+  const bool launch = plan_.num_tokens > 0;
   if (launch) {
-    executor_->launch(plan);
-    scheduler_.on_launched(plan);
+    executor_->launch(plan_);
+    scheduler_.on_launched(plan_);
     ++num_inflight_;
   }
   CHECK(launch || num_inflight_ > 0 || scheduler_.idle(), "{} requests wait and none can run",
         scheduler_.num_waiting());
   if (num_inflight_ == 0 || (launch && num_inflight_ < executor_->depth())) return;
-  scheduler_.on_result(executor_->collect());
+  executor_->collect(result_);
+  scheduler_.on_result(result_);
   --num_inflight_;
   ++num_steps_;
   publish();  // before the sinks hear of it: who was told sees the blocks free
@@ -205,6 +217,8 @@ void LlmEngine::handle(Submit command) {
   node.mapped().sink(std::move(event));
 }
 
+void LlmEngine::handle(ResetPrefixCache /*command*/) { scheduler_.reset_prefix_cache(); }
+
 void LlmEngine::handle(Cancel command) { scheduler_.cancel(command.id); }
 
 void LlmEngine::handle(Shutdown command) {
@@ -212,7 +226,8 @@ void LlmEngine::handle(Shutdown command) {
 }
 
 void LlmEngine::deliver() {
-  for (RequestEvent& e : scheduler_.take_events()) {
+  scheduler_.take_events(events_);
+  for (RequestEvent& e : events_) {
     const auto it = clients_.find(e.id);
     CHECK(it != clients_.end(), "request {} has no sink", e.id.value);
     if (!e.event.finish) {

@@ -27,6 +27,7 @@ struct LlmEngineOptions {
   EngineInfo info;  // num_kv_blocks with the null block
   int max_num_seqs = 256;
   int max_num_batched_tokens = 512;
+  bool enable_prefix_caching = true;
   int max_queued_requests = 0;    // requests that wait, beyond max_num_seqs; 0: no limit
   int64_t max_queued_tokens = 0;  // prompt tokens of requests that wait; 0: no limit
   // Seeds of requests that bring none are drawn from this; empty: from std::random_device. With it a server
@@ -65,13 +66,15 @@ class LlmEngine final : public Engine {
   struct Shutdown {
     TimePoint deadline;
   };
-  using Command = std::variant<Submit, Cancel, Shutdown>;
+  struct ResetPrefixCache {};
+  using Command = std::variant<Submit, Cancel, ResetPrefixCache, Shutdown>;
 
   void run();
   void loop();
   void receive(bool wait);
   void handle(Submit command);
   void handle(Cancel command);
+  void handle(ResetPrefixCache command);
   void handle(Shutdown command);
   void turn();
   void deliver();
@@ -111,6 +114,9 @@ class LlmEngine final : public Engine {
   std::unordered_map<RequestId, Client> clients_;
   int num_inflight_ = 0;  // launches not yet collected
   uint64_t num_steps_ = 0;
+  StepPlan plan_;  // these three keep their memory from step to step
+  StepResult result_;
+  std::vector<RequestEvent> events_;
   uint64_t num_received_ = 0;
   std::optional<TimePoint> deadline_;  // set: shutting down
   bool healthy_ = true;

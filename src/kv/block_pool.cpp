@@ -39,6 +39,16 @@ void BlockPool::link_last(BlockId id) {
   ++num_free_;
 }
 
+void BlockPool::link_first(BlockId id) {
+  Block& ring = blocks_[0];
+  Block& block = at(id);
+  block.prev = 0;
+  block.next = ring.next;
+  blocks_[static_cast<size_t>(ring.next)].prev = id.value;
+  ring.next = id.value;
+  ++num_free_;
+}
+
 std::optional<BlockId> BlockPool::allocate() {
   if (num_free_ == 0) return std::nullopt;
   const BlockId id{blocks_[0].next};
@@ -51,10 +61,11 @@ void BlockPool::retain(BlockId id) {
   if (at(id).ref_count++ == 0) unlink(id);
 }
 
-void BlockPool::release(BlockId id) {
+void BlockPool::release(BlockId id, bool keep) {
   Block& block = at(id);
   CHECK(block.ref_count > 0, "block {} released more often than held", id.value);
-  if (--block.ref_count == 0) link_last(id);
+  if (--block.ref_count > 0) return;
+  keep ? link_last(id) : link_first(id);
 }
 
 bool BlockPool::check_invariants() const {

@@ -1,6 +1,6 @@
 // BlockPool: which blocks of the paged KV cache are free, and how many hold each one that is not. Numbers
 // only: the memory is the runner's. Free blocks leave in the order they came back (the longest free first),
-// so that what a prefix cache remembers of them lives longest.
+// so that what a prefix cache remembers of them lives longest; those with nothing to remember leave first.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +20,7 @@ class BlockPool {
   // All O(1).
   [[nodiscard]] std::optional<BlockId> allocate();  // held once; empty when none is free
   void retain(BlockId id);                          // one holder more; of a free block the first one
-  void release(BlockId id);                         // one holder less; free at none
+  void release(BlockId id, bool keep = true);  // one holder less; free at none, `keep`: as the last to go
   [[nodiscard]] int ref_count(BlockId id) const { return at(id).ref_count; }
 
   [[nodiscard]] int num_usable() const { return static_cast<int>(blocks_.size()) - 1; }
@@ -38,6 +38,7 @@ class BlockPool {
   [[nodiscard]] Block& at(BlockId id);
   void unlink(BlockId id);
   void link_last(BlockId id);
+  void link_first(BlockId id);
 
   std::vector<Block> blocks_;
   int num_free_ = 0;

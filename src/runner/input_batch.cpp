@@ -81,7 +81,7 @@ StepShape largest_shape(const InputBatchLimits& limits) {
 }
 
 int num_blocks_of(const ScheduledSeq& seq, int block_size) {
-  const int positions = seq.num_computed_tokens + static_cast<int>(seq.token_ids.size());
+  const int positions = seq.num_computed_tokens + seq.num_tokens;
   return (positions + block_size - 1) / block_size;
 }
 
@@ -127,11 +127,11 @@ InputBatch::Rows InputBatch::collect_rows(const StepPlan& plan, int vocab_size) 
   for (size_t s = 0; s < plan.seqs.size(); ++s) {
     const ScheduledSeq& seq = plan.seqs[s];
     const int index = static_cast<int>(s);
-    const int last = first + static_cast<int>(seq.token_ids.size()) - 1;
+    const int last = first + seq.num_tokens - 1;
     const int prompt_top = std::min(seq.prompt_logprobs, vocab_size);
-    for (size_t i = 0; i < seq.prompt_targets.size(); ++i)
-      rows.prompt.push_back(
-          {index, first + static_cast<int>(i), seq.prompt_targets[i], std::max(prompt_top, 0)});
+    int row = first + seq.first_target_row;
+    for (const TokenId target : plan.targets(seq))
+      rows.prompt.push_back({index, row++, target, std::max(prompt_top, 0)});
     if (seq.sample) {
       const int top = std::min(seq.logprobs, vocab_size);
       (top >= 0 ? with_logprobs : rows.sampled).push_back({index, last, 0, top});
@@ -148,32 +148,29 @@ InputBatch::Rows InputBatch::collect_rows(const StepPlan& plan, int vocab_size) 
 void InputBatch::check(const StepPlan& plan, const KvCacheView& kv, int vocab_size) const {
   CHECK(!plan.seqs.empty() && static_cast<int>(plan.seqs.size()) <= limits_.max_num_seqs,
         "{} sequences of {}", plan.seqs.size(), limits_.max_num_seqs);
-  size_t num_tokens = 0;
+  int num_tokens = 0;
   for (const ScheduledSeq& seq : plan.seqs) {
-    num_tokens += seq.token_ids.size();
-    CHECK(
-        !seq.token_ids.empty() && seq.prompt_targets.size() + (seq.sample ? 1U : 0U) <= seq.token_ids.size(),
-        "{} tokens, {} targets, sample {}", seq.token_ids.size(), seq.prompt_targets.size(), seq.sample);
+    CHECK(seq.first_token == num_tokens, "tokens from {} on, {} before", seq.first_token, num_tokens);
+    num_tokens += seq.num_tokens;
+    CHECK(seq.num_tokens > 0 && seq.first_target_row >= 0 &&
+              seq.first_target_row + seq.num_targets + (seq.sample ? 1 : 0) <= seq.num_tokens,
+          "{} tokens, {} targets, sample {}", seq.num_tokens, seq.num_targets, seq.sample);
     const int blocks = num_blocks_of(seq, kv.block_size);
-    CHECK(seq.num_computed_tokens >= 0 && blocks <= limits_.max_blocks_per_seq &&
-              static_cast<size_t>(blocks) <= seq.block_table.size(),
-          "{} blocks needed, {} in the table, at most {}", blocks, seq.block_table.size(),
+    CHECK(seq.num_computed_tokens >= 0 && blocks <= limits_.max_blocks_per_seq && blocks <= seq.num_blocks,
+          "{} blocks needed, {} in the table, at most {}", blocks, seq.num_blocks,
           limits_.max_blocks_per_seq);
-    for (int i = 0; i < blocks; ++i) {
-      const int block = seq.block_table[static_cast<size_t>(i)];
+    for (const int block : plan.blocks(seq).first(static_cast<size_t>(blocks))) {
       CHECK(block > 0 && block < kv.num_blocks, "block {} of {}", block, kv.num_blocks);
     }
     const auto known = [&](TokenId id) { return id >= 0 && id < vocab_size; };
-    CHECK(std::all_of(seq.token_ids.begin(), seq.token_ids.end(), known),
-          "a token id outside the vocabulary");
-    CHECK(std::all_of(seq.prompt_targets.begin(), seq.prompt_targets.end(), known),
-          "a target outside the vocabulary");
+    CHECK(std::ranges::all_of(plan.tokens(seq), known), "a token id outside the vocabulary");
+    CHECK(std::ranges::all_of(plan.targets(seq), known), "a target outside the vocabulary");
     CHECK(std::max(seq.logprobs, seq.prompt_logprobs) <= kMaxLogprobs, "{} and {} top log-probabilities",
           seq.logprobs, seq.prompt_logprobs);
   }
-  CHECK(
-      num_tokens == static_cast<size_t>(plan.num_tokens) && plan.num_tokens <= limits_.max_num_batched_tokens,
-      "{} tokens, the plan says {}, at most {}", num_tokens, plan.num_tokens, limits_.max_num_batched_tokens);
+  CHECK(num_tokens == plan.num_tokens && plan.num_tokens <= limits_.max_num_batched_tokens,
+        "{} tokens, the plan says {}, at most {}", num_tokens, plan.num_tokens,
+        limits_.max_num_batched_tokens);
 }
 
 void InputBatch::fill_tokens(const StepPlan& plan, int block_size, const StepTensors& host) const {
@@ -188,18 +185,19 @@ void InputBatch::fill_tokens(const StepPlan& plan, int block_size, const StepTen
     const ScheduledSeq& seq = plan.seqs[s];
     query_start[s] = row;
     int position = seq.num_computed_tokens;
-    for (const TokenId token : seq.token_ids) {
+    const auto blocks_of_seq = plan.blocks(seq);
+    for (const TokenId token : plan.tokens(seq)) {
       token_ids[row] = token;
       positions[row] = position;
       slots[row] =
-          seq.block_table[static_cast<size_t>(position / block_size)] * block_size + position % block_size;
+          blocks_of_seq[static_cast<size_t>(position / block_size)] * block_size + position % block_size;
       ++row;
       ++position;
     }
     context_len[s] = position;
     auto* table = b.block_table.row<int32_t>(static_cast<int64_t>(s));
     const int blocks = num_blocks_of(seq, block_size);
-    std::copy_n(seq.block_table.begin(), blocks, table);
+    std::copy_n(blocks_of_seq.begin(), blocks, table);
     std::fill(table + blocks, table + b.block_table.cols, 0);  // the null block
   }
   query_start[plan.seqs.size()] = row;
@@ -216,8 +214,7 @@ void InputBatch::fill_rows(const StepPlan& plan, const StepTensors& host) const 
     static_cast<float*>(host.sampler.top_p.data)[i] = seq.top_p;
     static_cast<float*>(host.sampler.min_p.data)[i] = seq.min_p;
     static_cast<int64_t*>(host.sampler.seed.data)[i] = static_cast<int64_t>(seq.seed);
-    static_cast<int64_t*>(host.sampler.position.data)[i] =
-        seq.num_computed_tokens + static_cast<int64_t>(seq.token_ids.size());
+    static_cast<int64_t*>(host.sampler.position.data)[i] = int64_t{seq.num_computed_tokens} + seq.num_tokens;
   }
   for (size_t i = 0; i < rows_.prompt.size(); ++i) {
     logits_rows[rows_.sampled.size() + i] = rows_.prompt[i].row;
@@ -233,7 +230,7 @@ StepTensors InputBatch::stage(const StepPlan& plan, const KvCacheView& kv, int v
   StepTensors step;
   for (const ScheduledSeq& seq : plan.seqs) {
     ids_.push_back(seq.id);
-    const int length = static_cast<int>(seq.token_ids.size());
+    const int length = seq.num_tokens;
     step.batch.max_query_len = std::max(step.batch.max_query_len, length);
     step.batch.max_context_len = std::max(step.batch.max_context_len, seq.num_computed_tokens + length);
     shape.max_blocks = std::max(shape.max_blocks, num_blocks_of(seq, kv.block_size));
@@ -274,8 +271,8 @@ PositionLogprobs InputBatch::logprobs_at(int64_t out_row, TokenId chosen, int to
   return out;
 }
 
-StepResult InputBatch::results() const {
-  StepResult result;
+void InputBatch::results(StepResult& result) const {
+  result.seqs.clear();
   for (const RequestId id : ids_)
     result.seqs.push_back({.id = id, .tokens = {}, .logprobs = {}, .prompt_logprobs = {}});
   int64_t out_row = 0;
@@ -289,7 +286,6 @@ StepResult InputBatch::results() const {
   for (const LogitsRow& row : rows_.prompt)
     result.seqs[static_cast<size_t>(row.seq)].prompt_logprobs.push_back(
         logprobs_at(out_row++, row.target, row.logprobs));
-  return result;
 }
 
 }  // namespace pegainfer

@@ -29,7 +29,7 @@ class InputBatch {
   // Enqueues the download of the results of the last stage().
   void fetch();
   // After the download has ended.
-  [[nodiscard]] StepResult results() const;
+  void results(StepResult& result) const;
 
   // Tensors of the largest step there can be, with addresses that must not be touched: for a dry run.
   static StepTensors largest(const InputBatchLimits& limits, const KvCacheView& kv);

@@ -67,11 +67,11 @@ void ModelRunner::launch(const StepPlan& plan) {
   in_flight_ = backend_.record();
 }
 
-StepResult ModelRunner::collect() {
+void ModelRunner::collect(StepResult& result) {
   CHECK(in_flight_ != nullptr, "no step was launched");
   in_flight_->wait();
   in_flight_.reset();
-  return inputs_.results();
+  inputs_.results(result);
 }
 
 }  // namespace pegainfer

@@ -44,7 +44,7 @@ class ModelRunner final : public StepExecutor {
                                                      const RunnerOptions& options);
 
   void launch(const StepPlan& plan) override;
-  StepResult collect() override;
+  void collect(StepResult& result) override;
   [[nodiscard]] int depth() const override { return 1; }
 
   [[nodiscard]] const RunnerOptions& options() const { return options_; }

@@ -10,10 +10,10 @@ class StepExecutor {
  public:
   virtual ~StepExecutor() = default;
   // Enqueues the step; returns at once on an asynchronous backend. At most `depth()` launches may be
-  // uncollected.
+  // uncollected; they run in order. The plan is not needed after the call.
   virtual void launch(const StepPlan& plan) = 0;
-  // Waits for the oldest launch.
-  virtual StepResult collect() = 0;
+  // Waits for the oldest launch; `result` is filled anew.
+  virtual void collect(StepResult& result) = 0;
   [[nodiscard]] virtual int depth() const = 0;
 };
 

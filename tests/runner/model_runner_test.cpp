@@ -283,22 +283,25 @@ TEST(ModelRunner, AStepThatWantsNoLogits) {
 TEST(ModelRunnerDeathTest, BrokenPlansAreBugs) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   Machine m({"broken", testing::tiny_qwen3(), "bfloat16"});
-  const auto launch = [&](const ScheduledSeq& seq, int num_tokens) {
-    m.runner().launch({.seqs = {seq}, .num_tokens = num_tokens});
+  const auto launch = [&](const std::vector<TokenId>& tokens, const std::vector<int32_t>& blocks,
+                          int num_tokens) {
+    ScheduledSeq seq;
+    seq.num_tokens = static_cast<int>(tokens.size());
+    seq.num_blocks = static_cast<int>(blocks.size());
+    StepPlan plan;
+    plan.seqs = {seq};
+    plan.token_ids = tokens;
+    plan.block_ids = blocks;
+    plan.num_tokens = num_tokens;
+    m.runner().launch(plan);
   };
-  ScheduledSeq seq;
-  seq.token_ids = {1, 2};
-  seq.block_table = {0};
-  EXPECT_DEATH(launch(seq, 2), "block 0");
-  seq.block_table = {kBlocks};
-  EXPECT_DEATH(launch(seq, 2), "block 97 of 97");
-  seq.block_table = {};
-  EXPECT_DEATH(launch(seq, 2), "1 blocks needed");
-  seq.block_table = {1};
-  EXPECT_DEATH(launch(seq, 3), "2 tokens, the plan says 3");
-  seq.token_ids = {1, 160};
-  EXPECT_DEATH(launch(seq, 2), "outside the vocabulary");
-  EXPECT_DEATH(m.runner().collect(), "no step was launched");
+  EXPECT_DEATH(launch({1, 2}, {0}, 2), "block 0");
+  EXPECT_DEATH(launch({1, 2}, {kBlocks}, 2), "block 97 of 97");
+  EXPECT_DEATH(launch({1, 2}, {}, 2), "1 blocks needed");
+  EXPECT_DEATH(launch({1, 2}, {1}, 3), "2 tokens, the plan says 3");
+  EXPECT_DEATH(launch({1, 160}, {1}, 2), "outside the vocabulary");
+  StepResult result;
+  EXPECT_DEATH(m.runner().collect(result), "no step was launched");
 }
 
 }  // namespace

@@ -28,9 +28,10 @@ class Harness {
   Harness(SchedulerOptions options, FakeExecutorOptions executor)
       : options_(fit(std::move(options), executor)), scheduler(options_), executor_(std::move(executor)) {}
 
-  Status add(uint64_t id, std::vector<TokenId> prompt, SamplingParams sampling) {
+  Status add(uint64_t id, std::vector<TokenId> prompt, SamplingParams sampling, RequestOptions request = {}) {
     if (!sampling.seed) sampling.seed = id;
-    return scheduler.add(std::make_unique<Request>(RequestId{id}, std::move(prompt), std::move(sampling)));
+    return scheduler.add(
+        std::make_unique<Request>(RequestId{id}, std::move(prompt), std::move(sampling), std::move(request)));
   }
   void cancel(uint64_t id) {
     scheduler.cancel(RequestId{id});
@@ -38,7 +39,8 @@ class Harness {
   }
   // Schedules and launches; empty plan: nothing launched.
   StepPlan launch() {
-    StepPlan plan = scheduler.schedule();
+    StepPlan plan;
+    scheduler.schedule(plan);
     EXPECT_LE(plan.num_tokens, options_.max_num_batched_tokens);
     EXPECT_LE(static_cast<int>(plan.seqs.size()), options_.max_num_seqs);
     if (plan.num_tokens > 0) {
@@ -50,7 +52,9 @@ class Harness {
     return plan;
   }
   void collect() {
-    scheduler.on_result(executor_.collect());
+    StepResult result;
+    executor_.collect(result);
+    scheduler.on_result(result);
     --num_inflight_;
     listen();
     EXPECT_TRUE(scheduler.check_invariants());
@@ -73,7 +77,9 @@ class Harness {
     EXPECT_EQ(scheduler.kv().num_free(), scheduler.kv().num_blocks());
   }
   void listen() {
-    for (RequestEvent& e : scheduler.take_events()) {
+    std::vector<RequestEvent> events;
+    scheduler.take_events(events);
+    for (RequestEvent& e : events) {
       Told& t = told[e.id.value];
       EXPECT_FALSE(t.finish) << "an event after the finish of " << e.id.value;
       ++t.num_events;

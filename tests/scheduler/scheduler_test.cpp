@@ -32,7 +32,7 @@ SamplingParams tokens(int max_tokens) {
 
 std::vector<std::pair<uint64_t, int>> shape(const StepPlan& plan) {
   std::vector<std::pair<uint64_t, int>> out;
-  for (const ScheduledSeq& s : plan.seqs) out.emplace_back(s.id.value, static_cast<int>(s.token_ids.size()));
+  for (const ScheduledSeq& s : plan.seqs) out.emplace_back(s.id.value, s.num_tokens);
   return out;
 }
 using Shape = std::vector<std::pair<uint64_t, int>>;
@@ -40,15 +40,15 @@ using Shape = std::vector<std::pair<uint64_t, int>>;
 TEST(Scheduler, ChunksAPromptAndMixesItWithDecodeRows) {
   Harness h({.max_num_seqs = 4, .max_num_batched_tokens = 8}, {});
   ASSERT_TRUE(h.add(1, prompt_of(5), tokens(9)));
-  ASSERT_TRUE(h.add(2, prompt_of(20), tokens(2)));
+  ASSERT_TRUE(h.add(2, prompt_of(20, 100), tokens(2)));
   EXPECT_EQ(shape(h.step()), (Shape{{1, 5}, {2, 3}}));
   StepPlan plan = h.step();
   EXPECT_EQ(shape(plan), (Shape{{1, 1}, {2, 7}}));
   EXPECT_TRUE(plan.seqs[0].sample);
   EXPECT_FALSE(plan.seqs[1].sample);  // the prompt goes on
   EXPECT_EQ(plan.seqs[1].num_computed_tokens, 3);
-  EXPECT_EQ(plan.seqs[1].token_ids, prompt_of(7, 4));
-  EXPECT_EQ(plan.seqs[1].block_table.size(), 3U);  // 10 positions in blocks of 4
+  EXPECT_TRUE(std::ranges::equal(plan.tokens(plan.seqs[1]), prompt_of(7, 103)));
+  EXPECT_EQ(plan.seqs[1].num_blocks, 5);  // for all 20 positions, in blocks of 4
   EXPECT_EQ(shape(h.step()), (Shape{{1, 1}, {2, 7}}));
   plan = h.step();
   EXPECT_EQ(shape(plan), (Shape{{1, 1}, {2, 3}}));
@@ -79,23 +79,57 @@ TEST(Scheduler, PassesSamplingOn) {
   EXPECT_EQ(s.seed, 77U);
   EXPECT_EQ(s.logprobs, 2);
   EXPECT_EQ(s.prompt_logprobs, -1);
-  EXPECT_TRUE(s.prompt_targets.empty());
+  EXPECT_EQ(s.num_targets, 0);
   ASSERT_EQ(h.told[1].logprobs.size(), 1U);
   EXPECT_EQ(h.told[1].logprobs[0].chosen.token, h.told[1].tokens[0]);
   EXPECT_EQ(h.told[1].logprobs[0].top.size(), 2U);
 }
 
 TEST(Scheduler, FirstComeFirstServedAndNobodyOvertakes) {
-  // 7 usable blocks of 4. Request 1 takes 4 for its life, 2 would need 5, 3 only 1.
+  // 7 usable blocks of 4. Request 1 takes 5 at once, 2 would need 3, 3 only 1.
   Harness h({.max_num_seqs = 8, .max_num_batched_tokens = 64}, {.num_kv_blocks = 8});
-  ASSERT_TRUE(h.add(1, prompt_of(10), tokens(7)));
-  ASSERT_TRUE(h.add(2, prompt_of(10), tokens(11)));
-  ASSERT_TRUE(h.add(3, prompt_of(2), tokens(2)));
-  EXPECT_EQ(shape(h.step()), (Shape{{1, 10}}));
+  ASSERT_TRUE(h.add(1, prompt_of(17), tokens(3)));
+  ASSERT_TRUE(h.add(2, prompt_of(10, 100), tokens(11)));
+  ASSERT_TRUE(h.add(3, prompt_of(2, 200), tokens(2)));
+  EXPECT_EQ(shape(h.step()), (Shape{{1, 17}}));
   EXPECT_EQ(h.scheduler.num_waiting(), 2);
-  for (int i = 0; i < 6; ++i) EXPECT_EQ(shape(h.step()), (Shape{{1, 1}}));
+  for (int i = 0; i < 2; ++i) EXPECT_EQ(shape(h.step()), (Shape{{1, 1}}));
   ASSERT_TRUE(h.told[1].finish);
   EXPECT_EQ(shape(h.step()), (Shape{{2, 10}, {3, 2}}));
+  h.run_until_idle();
+}
+
+TEST(Scheduler, AShortPromptStartsBesideALongOne) {
+  Harness h({.max_num_seqs = 8, .max_num_batched_tokens = 64}, {.num_kv_blocks = 200});
+  ASSERT_TRUE(h.add(1, prompt_of(400), tokens(2)));
+  EXPECT_EQ(shape(h.step()), (Shape{{1, 64}}));  // nobody else is there
+  ASSERT_TRUE(h.add(2, prompt_of(10, 1000), tokens(5)));
+  EXPECT_EQ(shape(h.step()), (Shape{{1, 54}, {2, 10}}));  // what the short one leaves goes back
+  EXPECT_EQ(h.told[2].tokens.size(), 1U);
+  ASSERT_TRUE(h.add(3, prompt_of(100, 2000), tokens(2)));
+  EXPECT_EQ(shape(h.step()), (Shape{{1, 48}, {2, 1}, {3, 15}}));
+  h.run_until_idle();
+}
+
+TEST(Scheduler, LowerPriorityGoesFirstAndWaitingMakesUpForIt) {
+  Harness h({.max_num_seqs = 1, .max_num_batched_tokens = 64}, {});
+  ASSERT_TRUE(h.add(1, prompt_of(2), tokens(1)));
+  ASSERT_TRUE(h.add(2, prompt_of(2), tokens(1)));
+  ASSERT_TRUE(h.add(3, prompt_of(2), tokens(1), {.priority = -1}));
+  ASSERT_TRUE(h.add(4, prompt_of(2), tokens(1), {.priority = 1}));
+  std::vector<uint64_t> order;
+  for (int i = 0; i < 4; ++i) order.push_back(h.step().seqs.front().id.value);
+  EXPECT_EQ(order, (std::vector<uint64_t>{3, 1, 2, 4}));
+
+  // One of priority 1 among a stream of priority 0: at most kAgingArrivals of them go before it.
+  ASSERT_TRUE(h.add(10, prompt_of(2), tokens(1), {.priority = 1}));
+  int overtaken = 0;
+  for (uint64_t id = 11; !h.told[10].finish; ++id, ++overtaken) {
+    ASSERT_TRUE(h.add(id, prompt_of(2), tokens(1)));
+    h.step();
+    ASSERT_LE(overtaken, Scheduler::kAgingArrivals + 1);
+  }
+  EXPECT_GE(overtaken, Scheduler::kAgingArrivals - 1);
   h.run_until_idle();
 }
 
@@ -108,16 +142,49 @@ TEST(Scheduler, MaxNumSeqs) {
   h.run_until_idle();
 }
 
-// A request is admitted with its whole life's blocks, so a full cache makes others wait and never stops it.
-TEST(Scheduler, AdmittedRequestsNeverRunOutOfBlocks) {
-  Harness h({.max_num_seqs = 8, .max_num_batched_tokens = 64}, {.num_kv_blocks = 1 + 8});
-  for (uint64_t id = 1; id <= 6; ++id) ASSERT_TRUE(h.add(id, prompt_of(1), tokens(16)));  // 4 blocks each
-  h.step();
-  EXPECT_EQ(h.scheduler.num_running(), 2);
-  EXPECT_EQ(h.scheduler.kv().num_free(), 6);  // promised, not yet handed out
-  EXPECT_EQ(h.scheduler.kv().num_available(), 0);
+// Six sequences that need four blocks each in the end share eight: those that came last give way, and nobody
+// notices.
+TEST(Scheduler, PreemptsTheYoungestWhenBlocksRunOut) {
+  for (const int depth : {1, 2}) {
+    SchedulerOptions options{.max_num_seqs = 8, .max_num_batched_tokens = 64};
+    Harness h(options, {.num_kv_blocks = 1 + 8, .depth = depth});
+    SamplingParams p = tokens(16);
+    p.logprobs = 1;
+    for (uint64_t id = 1; id <= 6; ++id) {
+      p.seed = id;
+      ASSERT_TRUE(h.add(id, {static_cast<TokenId>(id)}, p));
+    }
+    std::vector<uint64_t> preempted;
+    for (int i = 0; !h.scheduler.idle(); ++i) {
+      for (const RequestId id : h.step().preempted) preempted.push_back(id.value);
+      ASSERT_LT(i, 1000);
+    }
+    EXPECT_FALSE(preempted.empty());
+    EXPECT_EQ(std::ranges::count(preempted, 1U), 0);  // the oldest never
+    EXPECT_EQ(h.scheduler.counters().preemptions, preempted.size());
+    for (uint64_t id = 1; id <= 6; ++id) {
+      p.seed = id;
+      const auto expected =
+          testing::expect_alone(h.executor(), options, {static_cast<TokenId>(id)}, p).tokens;
+      EXPECT_EQ(h.told[id].tokens, expected) << id;
+      EXPECT_EQ(h.told[id].logprobs.size(), expected.size());
+      EXPECT_EQ(h.told[id].finish->usage.completion_tokens, 16);
+    }
+  }
+}
+
+TEST(Scheduler, APreemptedRequestGoesBeforeThoseThatCameLater) {
+  Harness h({.max_num_seqs = 1, .max_num_batched_tokens = 64, .force_preempt_every = 3}, {});
+  ASSERT_TRUE(h.add(1, prompt_of(5), tokens(8)));
+  ASSERT_TRUE(h.add(2, prompt_of(5, 100), tokens(8)));
+  bool was_preempted = false;
+  while (!h.told[1].finish) {
+    const StepPlan plan = h.step();
+    was_preempted = was_preempted || !plan.preempted.empty();
+    EXPECT_EQ(h.told[2].num_events, 0);
+  }
+  EXPECT_TRUE(was_preempted);
   h.run_until_idle();
-  for (uint64_t id = 1; id <= 6; ++id) EXPECT_EQ(h.told[id].tokens.size(), 16U);
 }
 
 TEST(Scheduler, WhatCanNeverFitIsRefusedWithBothNumbers) {
@@ -305,7 +372,9 @@ TEST(Scheduler, ALongQueueEndsInLinearTime) {
   const auto start = std::chrono::steady_clock::now();
   h.scheduler.end_all(FinishReason::kCancelled, "");
   EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(2));
-  EXPECT_EQ(h.scheduler.take_events().size(), static_cast<size_t>(kCount));
+  std::vector<RequestEvent> events;
+  h.scheduler.take_events(events);
+  EXPECT_EQ(events.size(), static_cast<size_t>(kCount));
 }
 
 TEST(Scheduler, CountsTokens) {
@@ -313,8 +382,8 @@ TEST(Scheduler, CountsTokens) {
   ASSERT_TRUE(h.add(1, prompt_of(10), tokens(5)));
   ASSERT_TRUE(h.add(2, prompt_of(3), tokens(0)));
   h.run_until_idle();
-  EXPECT_EQ(h.scheduler.prompt_tokens_total(), 13U);
-  EXPECT_EQ(h.scheduler.generation_tokens_total(), 5U);
+  EXPECT_EQ(h.scheduler.counters().prompt_tokens, 13U);
+  EXPECT_EQ(h.scheduler.counters().generation_tokens, 5U);
 }
 
 TEST(SchedulerDeathTest, AResultThatIsNotOfThePlanAborts) {

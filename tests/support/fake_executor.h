@@ -30,7 +30,7 @@ class FakeExecutor final : public StepExecutor {
 
   // Aborts the test when a plan breaks the rules of StepPlan.
   void launch(const StepPlan& plan) override;
-  StepResult collect() override;
+  void collect(StepResult& result) override;
   [[nodiscard]] int depth() const override { return options_.depth; }
   [[nodiscard]] int num_launches() const { return num_launches_; }
 
@@ -41,12 +41,15 @@ class FakeExecutor final : public StepExecutor {
   static PositionLogprobs logprobs_of(const std::vector<TokenId>& before, TokenId token, int top_n);
 
  private:
-  [[nodiscard]] size_t slot(const ScheduledSeq& seq, int position) const;
-  SeqResult run(const ScheduledSeq& seq);
+  [[nodiscard]] size_t slot(const StepPlan& plan, const ScheduledSeq& seq, int position) const;
+  void check(const StepPlan& plan) const;
+  SeqResult run(const StepPlan& plan, const ScheduledSeq& seq);
 
   const FakeExecutorOptions options_;
   std::vector<TokenId> kv_;  // [num_kv_blocks * block_size]: the token at each position
   std::deque<StepPlan> launched_;
+  std::unordered_map<RequestId, TokenId>
+      sampled_;  // the latest of each request: what kPendingToken stands for
   int num_launches_ = 0;
 };
 
