@@ -41,14 +41,14 @@ class Harness {
   StepPlan launch() {
     StepPlan plan;
     scheduler.schedule(plan);
-    EXPECT_LE(plan.num_tokens, options_.max_num_batched_tokens);
-    EXPECT_LE(static_cast<int>(plan.seqs.size()), options_.max_num_seqs);
+    expect(plan.num_tokens <= options_.max_num_batched_tokens &&
+           static_cast<int>(plan.seqs.size()) <= options_.max_num_seqs);
     if (plan.num_tokens > 0) {
       executor_.launch(plan);
       scheduler.on_launched(plan);
       ++num_inflight_;
     }
-    EXPECT_TRUE(scheduler.check_invariants());
+    check_invariants();
     return plan;
   }
   void collect() {
@@ -57,7 +57,7 @@ class Harness {
     scheduler.on_result(result);
     --num_inflight_;
     listen();
-    EXPECT_TRUE(scheduler.check_invariants());
+    check_invariants();
   }
   // One turn of the loop: launch when possible, collect when the pipeline is full or nothing could be
   // launched.
@@ -81,25 +81,39 @@ class Harness {
     scheduler.take_events(events);
     for (RequestEvent& e : events) {
       Told& t = told[e.id.value];
-      EXPECT_FALSE(t.finish) << "an event after the finish of " << e.id.value;
+      expect(!t.finish);  // nothing after the finish
       ++t.num_events;
       t.tokens.insert(t.tokens.end(), e.event.tokens.begin(), e.event.tokens.end());
       for (auto& l : e.event.logprobs) t.logprobs.push_back(std::move(l));
       if (!e.event.prompt_logprobs.empty()) {
-        EXPECT_TRUE(t.prompt_logprobs.empty()) << "prompt logprobs come once";
-        EXPECT_EQ(t.num_events, 1) << "and before or with the first token";
+        expect(t.prompt_logprobs.empty() && t.num_events == 1);  // once, before or with the first token
         t.prompt_logprobs = std::move(e.event.prompt_logprobs);
       }
       if (e.event.finish) {
-        EXPECT_EQ(e.event.finish->usage.completion_tokens, e.event.usage.completion_tokens);
+        expect(e.event.finish->usage.completion_tokens == e.event.usage.completion_tokens);
         t.finish = std::move(e.event.finish);
       }
     }
   }
+  // Set with a failure of the test unless `quiet`: a trace that fails is run again and again to shrink it.
+  bool invariants_broken = false;
+  bool contract_broken = false;
+  bool quiet = false;
+
   [[nodiscard]] int num_inflight() const { return num_inflight_; }
   [[nodiscard]] const FakeExecutor& executor() const { return executor_; }
 
  private:
+  void expect(bool holds) {
+    if (holds) return;
+    contract_broken = true;
+    if (!quiet) ADD_FAILURE() << "the contract is broken";
+  }
+  void check_invariants() {
+    if (scheduler.check_invariants()) return;
+    invariants_broken = true;
+    if (!quiet) ADD_FAILURE() << "an invariant is broken";
+  }
   static SchedulerOptions fit(SchedulerOptions options, const FakeExecutorOptions& executor) {
     options.num_kv_blocks = executor.num_kv_blocks;
     options.block_size = executor.block_size;

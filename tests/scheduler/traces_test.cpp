@@ -1,8 +1,18 @@
-// Random traces: whatever arrives, is cancelled, is cut into chunks or shares a batch, every request is told
-// exactly what it would be told alone, blocks never leak, and every invariant holds after every step.
+// Random traces: whatever arrives, is cancelled, is cut into chunks, shares a batch or a prefix, or has to
+// give its blocks to others, every request is told exactly what it would be told alone, blocks never leak,
+// nobody is overtaken without end, and every invariant holds after every step. A trace that fails is shrunk:
+// what is printed is the little of it that still fails.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <cstdlib>
+#include <map>
 #include <random>
+#include <set>
+#include <sstream>
+#include <string>
 #include <vector>
 
 #include "scheduler/harness.h"
@@ -30,113 +40,274 @@ class Random {
 struct Submission {
   std::vector<TokenId> prompt;
   SamplingParams sampling;
-  bool cancelled = false;
+  RequestOptions options;
 };
+
+// One thing that happens; between them the loop takes steps.
+struct Operation {
+  enum class Kind : uint8_t { kAdd, kCancel, kTimeout, kReset, kStep } kind = Kind::kStep;
+  uint64_t id = 0;
+  Submission submission;
+};
+
+struct Trace {
+  SchedulerOptions options;
+  FakeExecutorOptions executor;
+  std::vector<Operation> operations;
+};
+
+// Prompts are made of few texts, so that prefixes are shared, of every length.
+std::vector<TokenId> random_prompt(Random& random, int vocab, int length) {
+  const auto text = static_cast<unsigned>(random(0, 2));
+  std::vector<TokenId> prompt;
+  std::mt19937 words(text);
+  for (int i = 0; i < length; ++i)
+    prompt.push_back(static_cast<TokenId>(words() % static_cast<unsigned>(vocab)));
+  if (random.one_in(2)) prompt[static_cast<size_t>(random(0, length - 1))] = random(0, vocab - 1);
+  return prompt;
+}
 
 Submission random_submission(Random& random, int vocab, int max_positions) {
   Submission s;
-  const int prompt = random(1, max_positions - 1);
-  for (int i = 0; i < prompt; ++i) s.prompt.push_back(random(0, vocab - 1));
-  s.sampling.max_tokens = random(0, max_positions - prompt);
-  s.sampling.seed = static_cast<uint64_t>(random(0, 1000));
+  s.prompt = random_prompt(random, vocab, random(1, max_positions - 1));
+  const auto length = static_cast<int>(s.prompt.size());
+  s.sampling.max_tokens = random(0, max_positions - length);
+  s.sampling.seed = static_cast<uint64_t>(random(0, 3));
   s.sampling.ignore_eos = random.one_in(3);
   if (random.one_in(3)) s.sampling.stop_token_ids = {random(0, vocab - 1)};
   if (random.one_in(3)) s.sampling.logprobs = random(0, 3);
-  if (random.one_in(3)) s.sampling.prompt_logprobs = random(0, 3);
+  if (random.one_in(4)) s.sampling.prompt_logprobs = random(0, 3);
+  if (random.one_in(4)) s.options.priority = random(-2, 2);
+  if (random.one_in(6)) s.options.cache_salt = random.one_in(2) ? "a" : "b";
   return s;
 }
 
-void expect_as_alone(const Harness& h, const SchedulerOptions& options, const Submission& s, uint64_t id) {
-  ASSERT_TRUE(h.told.contains(id)) << id;
-  const auto& told = h.told.at(id);
-  const Expected expected = expect_alone(h.executor(), options, s.prompt, s.sampling);
-  ASSERT_TRUE(told.finish) << id;
-  EXPECT_EQ(told.finish->usage.prompt_tokens, static_cast<int>(s.prompt.size()));
-  if (told.finish->reason == FinishReason::kCancelled) {
-    EXPECT_TRUE(s.cancelled);
-    ASSERT_LE(told.tokens.size(), expected.tokens.size());
-    EXPECT_TRUE(std::equal(told.tokens.begin(), told.tokens.end(), expected.tokens.begin()));
-    return;
-  }
-  EXPECT_EQ(told.tokens, expected.tokens) << id;
-  EXPECT_EQ(told.finish->reason, expected.reason);
-  EXPECT_EQ(told.finish->stop_token, expected.stop_token);
-  EXPECT_EQ(told.finish->usage.completion_tokens, expected.completion_tokens);
-  std::vector<TokenId> before = s.prompt;
-  if (s.sampling.logprobs >= 0) {
-    ASSERT_EQ(told.logprobs.size(), told.tokens.size());
-    for (size_t i = 0; i < told.tokens.size(); ++i) {
-      const auto want = FakeExecutor::logprobs_of(before, told.tokens[i], s.sampling.logprobs);
-      EXPECT_EQ(told.logprobs[i].chosen.logprob, want.chosen.logprob);
-      EXPECT_EQ(told.logprobs[i].top.size(), want.top.size());
-      before.push_back(told.tokens[i]);
-    }
-  } else {
-    EXPECT_TRUE(told.logprobs.empty());
-  }
-  before.clear();
-  ASSERT_EQ(told.prompt_logprobs.size(), s.sampling.prompt_logprobs >= 0 ? s.prompt.size() - 1 : 0);
-  for (size_t i = 0; i < told.prompt_logprobs.size(); ++i) {
-    before.push_back(s.prompt[i]);
-    const auto want = FakeExecutor::logprobs_of(before, s.prompt[i + 1], s.sampling.prompt_logprobs);
-    EXPECT_EQ(told.prompt_logprobs[i].chosen.token, s.prompt[i + 1]);
-    EXPECT_EQ(told.prompt_logprobs[i].chosen.logprob, want.chosen.logprob);
-  }
-}
-
-void run_trace(unsigned seed) {
+Trace random_trace(unsigned seed) {
   Random random(seed);
+  Trace t;
   const int vocab = random(3, 40);  // small: EOS, stop tokens and NaN rows happen
-  const int block_size = random(1, 8);
-  const int num_blocks = random(2, 40);
-  SchedulerOptions options;
-  options.max_num_seqs = random(1, 8);
-  options.max_num_batched_tokens = random(options.max_num_seqs, 24);
-  options.max_model_len = random(2, 60);
-  options.num_kv_blocks = num_blocks;
-  options.block_size = block_size;
-  options.eos_token_ids = {0};
+  SchedulerOptions& o = t.options;
+  o.block_size = random(1, 8);
+  o.num_kv_blocks = random(2, 40);
+  o.max_num_seqs = random(1, 8);
+  o.max_num_batched_tokens = random(o.max_num_seqs, random.one_in(2) ? 24 : 200);
+  o.max_model_len = random(2, 60);
+  o.eos_token_ids = {0};
+  o.enable_prefix_caching = !random.one_in(4);
+  if (random.one_in(3)) o.force_preempt_every = random(1, 7);
+  if (random.one_in(3)) o.cache_key_bits = random(1, 8);
   const bool with_nan = random.one_in(4);
-  FakeExecutorOptions executor{
-      .num_kv_blocks = num_blocks, .block_size = block_size, .vocab_size = vocab, .depth = random(1, 3)};
-  executor.choose = [=](uint64_t hash, int) {
+  t.executor = {.num_kv_blocks = o.num_kv_blocks,
+                .block_size = o.block_size,
+                .vocab_size = vocab,
+                .depth = random(1, 3)};
+  t.executor.choose = [=](uint64_t hash, int) {
     if (with_nan && hash % 50 == 0) return -1;
     return static_cast<TokenId>(hash % static_cast<uint64_t>(vocab));
   };
-  Harness h(options, executor);
-
-  const int max_positions = std::max(2, std::min((num_blocks - 1) * block_size, options.max_model_len));
+  const int max_positions = std::max(2, std::min((o.num_kv_blocks - 1) * o.block_size, o.max_model_len));
   const int num_requests = random(1, 20);
-  std::map<uint64_t, Submission> accepted;
-  int num_sent = 0;
-  for (int i = 0; num_sent < num_requests || !h.scheduler.idle(); ++i) {
-    ASSERT_LT(i, 20000) << "no end";
-    while (num_sent < num_requests && random.one_in(2)) {
-      const auto id = static_cast<uint64_t>(++num_sent);
+  uint64_t num_added = 0;
+  while (num_added < static_cast<uint64_t>(num_requests)) {
+    if (random.one_in(3)) {
       Submission s = random_submission(random, vocab, max_positions);
-      if (h.add(id, s.prompt, s.sampling)) accepted.emplace(id, std::move(s));
+      const int choices = random.one_in(5) ? random(2, 4) : 1;
+      if (choices > 1) s.options.group = num_added + 1;
+      for (int i = 0; i < choices; ++i) {
+        if (i > 0) ++*s.sampling.seed;
+        t.operations.push_back({.kind = Operation::Kind::kAdd, .id = ++num_added, .submission = s});
+      }
+    } else if (num_added > 0 && random.one_in(15)) {
+      const auto id = static_cast<uint64_t>(random(1, static_cast<int>(num_added)));
+      const auto kind = random.one_in(2) ? Operation::Kind::kCancel : Operation::Kind::kTimeout;
+      t.operations.push_back({.kind = kind, .id = id});
+    } else if (random.one_in(40)) {
+      t.operations.push_back({.kind = Operation::Kind::kReset});
+    } else {
+      t.operations.push_back({});
     }
-    if (num_sent > 0 && random.one_in(15)) {
-      const auto id = static_cast<uint64_t>(random(1, num_sent));
-      if (accepted.contains(id)) accepted.at(id).cancelled = true;
-      h.cancel(id);
-      ASSERT_TRUE(h.scheduler.check_invariants());
-    }
-    const int before = h.num_inflight();
-    const bool idle = h.scheduler.idle();
-    const StepPlan plan = h.step();
-    ASSERT_TRUE(idle || plan.num_tokens > 0 || before > 0) << "work and no progress";
-    if (::testing::Test::HasFailure()) return;
   }
-  EXPECT_EQ(h.scheduler.kv().num_free(), num_blocks - 1);
-  EXPECT_EQ(h.told.size(), accepted.size());
-  for (const auto& [id, submission] : accepted) expect_as_alone(h, options, submission, id);
+  return t;
 }
 
-TEST(SchedulerTraces, ThousandsOfRandomTraces) {
-  for (unsigned seed = 0; seed < 4000; ++seed) {
-    run_trace(seed);
-    ASSERT_FALSE(HasFailure()) << "seed " << seed;
+// Runs a trace and says what is wrong with it; "": nothing.
+class Runner {
+ public:
+  explicit Runner(const Trace& trace) : trace_(trace), h_(trace.options, trace.executor) { h_.quiet = true; }
+
+  std::string run() {
+    for (const Operation& op : trace_.operations) {
+      apply(op);
+      if (!wrong_.empty()) return wrong_;
+    }
+    for (int i = 0; !h_.scheduler.idle(); ++i) {
+      if (i > 20000) return "it does not end";
+      step();
+      if (!wrong_.empty()) return wrong_;
+    }
+    if (h_.scheduler.kv().num_free() != trace_.options.num_kv_blocks - 1) return "blocks are lost";
+    if (h_.told.size() != accepted_.size()) return "told others than those that were accepted";
+    for (const auto& [id, op] : accepted_) check_told(id, op->submission);
+    return wrong_;
+  }
+
+ private:
+  void apply(const Operation& op) {
+    switch (op.kind) {
+      case Operation::Kind::kAdd:
+        if (h_.add(op.id, op.submission.prompt, op.submission.sampling, op.submission.options))
+          accepted_.emplace(op.id, &op);
+        return;
+      case Operation::Kind::kCancel: h_.cancel(op.id); return check_end(op.id);
+      case Operation::Kind::kTimeout:
+        h_.scheduler.end(RequestId{op.id}, FinishReason::kTimeout, "too late");
+        h_.listen();
+        return check_end(op.id);
+      case Operation::Kind::kReset: h_.scheduler.reset_prefix_cache(); return;
+      case Operation::Kind::kStep: return step();
+    }
+  }
+
+  void check_end(uint64_t id) {
+    ended_.insert(id);
+    if (accepted_.contains(id) && !h_.told[id].finish) wrong_ = "an ended request goes on";
+    if (!h_.scheduler.check_invariants()) wrong_ = "an invariant is broken after an end";
+  }
+
+  void step() {
+    const int before = h_.num_inflight();
+    const bool idle = h_.scheduler.idle();
+    const StepPlan plan = h_.step();
+    if (!idle && plan.num_tokens == 0 && before == 0) wrong_ = "there is work and no progress";
+    if (h_.invariants_broken) wrong_ = "an invariant is broken";
+    if (h_.contract_broken) wrong_ = "a sink was told what it must not be told";
+    for (const ScheduledRequest& s : plan.scheduled) count_overtaken(s.id.value);
+  }
+
+  // With one priority, whoever is first taken in has overtaken only those that wait for a prefix or that
+  // find no room, which nobody passes: so at most the passed over ones.
+  void count_overtaken(uint64_t id) {
+    if (!first_scheduled_.insert(id).second) return;
+    const int priority = accepted_.at(id)->submission.options.priority;
+    for (const auto& [other, op] : accepted_) {
+      if (other >= id) break;
+      if (first_scheduled_.contains(other) || h_.told[other].finish) continue;
+      if (op->submission.options.priority <= priority && ++overtaken_[other] > 200)
+        wrong_ = "request " + std::to_string(other) + " starves";
+    }
+  }
+
+  void check_told(uint64_t id, const Submission& s) {
+    const auto say = [&](const char* what) { wrong_ = "request " + std::to_string(id) + ": " + what; };
+    const auto& told = h_.told[id];
+    const Expected expected = expect_alone(h_.executor(), trace_.options, s.prompt, s.sampling);
+    if (!told.finish) return say("has no finish");
+    if (told.finish->usage.prompt_tokens != static_cast<int>(s.prompt.size())) return say("prompt_tokens");
+    if (told.finish->usage.cached_tokens >= static_cast<int>(s.prompt.size())) return say("cached_tokens");
+    const FinishReason reason = told.finish->reason;
+    if (reason == FinishReason::kCancelled || reason == FinishReason::kTimeout) {
+      if (!ended_.contains(id)) return say("was ended by nobody");
+      if (told.tokens.size() > expected.tokens.size() ||
+          !std::equal(told.tokens.begin(), told.tokens.end(), expected.tokens.begin()))
+        return say("was told other tokens before its end");
+      return;
+    }
+    if (told.tokens != expected.tokens) return say("was told other tokens than alone");
+    if (reason != expected.reason) return say("ended for another reason");
+    if (told.finish->stop_token != expected.stop_token) return say("names another stop token");
+    if (told.finish->usage.completion_tokens != expected.completion_tokens) return say("completion_tokens");
+    if (!logprobs_right(s, told)) return say("was told other log-probabilities");
+  }
+
+  static bool logprobs_right(const Submission& s, const pegainfer::testing::Told& told) {
+    std::vector<TokenId> before = s.prompt;
+    if (told.logprobs.size() != (s.sampling.logprobs >= 0 ? told.tokens.size() : 0)) return false;
+    for (size_t i = 0; i < told.logprobs.size(); ++i) {
+      if (!same(told.logprobs[i], FakeExecutor::logprobs_of(before, told.tokens[i], s.sampling.logprobs)))
+        return false;
+      before.push_back(told.tokens[i]);
+    }
+    // One that met a NaN has those of its prompt when it was told of a token; else they may be missing.
+    const size_t wanted = s.sampling.prompt_logprobs >= 0 ? s.prompt.size() - 1 : 0;
+    if (told.prompt_logprobs.size() != wanted) return false;
+    before.clear();
+    for (size_t i = 0; i < wanted; ++i) {
+      before.push_back(s.prompt[i]);
+      if (!same(told.prompt_logprobs[i],
+                FakeExecutor::logprobs_of(before, s.prompt[i + 1], s.sampling.prompt_logprobs)))
+        return false;
+    }
+    return true;
+  }
+
+  static bool same(const PositionLogprobs& a, const PositionLogprobs& b) {
+    return a.chosen.token == b.chosen.token && a.chosen.logprob == b.chosen.logprob &&
+           a.top.size() == b.top.size();
+  }
+
+  const Trace& trace_;
+  Harness h_;
+  std::map<uint64_t, const Operation*> accepted_;
+  std::set<uint64_t> ended_;
+  std::set<uint64_t> first_scheduled_;
+  std::map<uint64_t, int> overtaken_;
+  std::string wrong_;
+};
+
+// Leaves out what can be left out, from large pieces to single operations.
+Trace shrink(Trace trace) {
+  for (size_t piece = trace.operations.size(); piece > 0; piece /= 2) {
+    for (size_t at = 0; at < trace.operations.size();) {
+      Trace smaller = trace;
+      const auto first = smaller.operations.begin() + static_cast<std::ptrdiff_t>(at);
+      smaller.operations.erase(
+          first, first + static_cast<std::ptrdiff_t>(std::min(piece, smaller.operations.size() - at)));
+      if (!Runner(smaller).run().empty()) {
+        trace = std::move(smaller);
+      } else {
+        at += piece;
+      }
+    }
+  }
+  return trace;
+}
+
+std::string describe(const Trace& t) {
+  std::ostringstream out;
+  const SchedulerOptions& o = t.options;
+  out << "blocks " << o.num_kv_blocks << " of " << o.block_size << ", seqs " << o.max_num_seqs << ", tokens "
+      << o.max_num_batched_tokens << ", length " << o.max_model_len << ", depth " << t.executor.depth
+      << ", caching " << o.enable_prefix_caching << ", key bits " << o.cache_key_bits << ", preempt every "
+      << o.force_preempt_every << "\n";
+  for (const Operation& op : t.operations) {
+    constexpr std::array kNames{"add", "cancel", "timeout", "reset", "step"};
+    out << kNames[static_cast<size_t>(op.kind)] << " " << op.id;
+    if (op.kind == Operation::Kind::kAdd) {
+      out << " max_tokens " << op.submission.sampling.max_tokens << " seed " << *op.submission.sampling.seed
+          << " group " << op.submission.options.group << " prompt";
+      for (const TokenId token : op.submission.prompt) out << " " << token;
+    }
+    out << "\n";
+  }
+  return out.str();
+}
+
+// Sanitizers make each trace ten times as long: fewer of them then.
+unsigned num_traces() {
+  if (const char* count = std::getenv("PEGA_TRACES")) return static_cast<unsigned>(std::atol(count));
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  return 2000;
+#else
+  return 20000;
+#endif
+}
+
+TEST(SchedulerTraces, EveryRequestIsToldWhatItWouldBeToldAlone) {
+  for (unsigned seed = 0; seed < num_traces(); ++seed) {
+    const Trace trace = random_trace(seed);
+    const std::string wrong = Runner(trace).run();
+    if (wrong.empty()) continue;
+    FAIL() << "seed " << seed << ": " << wrong << "\n" << describe(shrink(trace));
   }
 }
 
