@@ -31,10 +31,12 @@ ALLOWED: dict[str, set[str]] = {
     "engine": {"base", "tensor", "backend/backend.h", "checkpoint", "tokenizer", "sampling", "kv", "scheduler", "runner",
                "model"},
     "metrics": {"base", "engine/engine_observer.h", "scheduler/step_plan.h"},
+    "trace": {"base", "engine/engine_observer.h", "scheduler/step_plan.h"},
     "server/http": {"base"},
     "server/openai": {"base", "sampling", "tokenizer", "engine"},
     "server": {"base", "sampling", "tokenizer", "engine", "server/http", "server/openai"},
-    "apps": {"base", "checkpoint", "tokenizer", "sampling", "engine", "metrics", "server", "server/http", "server/openai"},
+    "apps": {"base", "checkpoint", "tokenizer", "sampling", "engine", "metrics", "trace", "server", "server/http",
+             "server/openai"},
 }
 # Heavy headers that only implementation files may include (build time), and device headers by folder.
 CPP_ONLY = ("boost/", "base/json.h", "CLI/", "spdlog/", "prometheus/")
