@@ -5,16 +5,6 @@
 namespace pegainfer::trace {
 namespace {
 
-// TMP
-template <class Seq>
-int num_tokens_of(const Seq& seq) {
-  if constexpr (requires { seq.num_tokens; }) {
-    return seq.num_tokens;
-  } else {
-    return static_cast<int>(seq.token_ids.size());
-  }
-}
-
 constexpr size_t kMaxName = 256;  // bytes: names are the client's
 
 }  // namespace
@@ -123,7 +113,7 @@ void RequestTracks::add_prefill(const StepObservation& step) {
     Track& track = found->second;
     track.since = std::max(track.since, launch);
     add(seq.id.value, track, end);
-    data_->spans.last().values = {seq.num_computed_tokens, num_tokens_of(seq)};
+    data_->spans.last().values = {seq.num_computed_tokens, seq.num_tokens};
     if (seq.sample) enter(seq.id.value, track, Phase::kDecode, end);
   }
 }

@@ -9,6 +9,7 @@
 #include <string>
 #include <thread>
 
+#include "support/observer_cost.h"
 #include "trace/trace_file.h"
 #include "trace/trace_writer.h"
 
@@ -62,7 +63,7 @@ class ChromeTraceTest : public ::testing::Test {
       ScheduledSeq& seq = plan.seqs.emplace_back();
       seq.id = RequestId{row.id};
       seq.num_computed_tokens = row.position;
-      set_num_tokens(seq, row.num_tokens);
+      seq.num_tokens = row.num_tokens;
       seq.sample = row.sample;
       plan.num_tokens += row.num_tokens;
     }
@@ -83,14 +84,6 @@ class ChromeTraceTest : public ::testing::Test {
   ChromeTrace trace_;
 
  private:
-  template <class Seq>
-  static void set_num_tokens(Seq& seq, int count) {
-    if constexpr (requires { seq.num_tokens; }) {
-      seq.num_tokens = count;
-    } else {
-      seq.token_ids.resize(static_cast<size_t>(count));
-    }
-  }
   TimePoint begin_;
   uint64_t num_steps_ = 0;
 };
@@ -304,35 +297,15 @@ TEST(ChromeTraceThreadsTest, StartAndStopAtAnyTime) {
   }
 }
 
-// Figures for docs/performance/observability.md: a step of 256 decoding rows.
+// Figures for docs/performance/observability.md.
 TEST(ChromeTraceCostTest, StepOf256Rows) {
-  constexpr int kRows = 256;
-  constexpr int kSteps = 2000;
-  StepPlan plan;
-  for (uint64_t i = 0; i < kRows; ++i) {
-    ScheduledSeq& seq = plan.seqs.emplace_back();
-    seq.id = RequestId{i};
-    seq.sample = true;
-  }
-  plan.num_tokens = kRows;
   for (const bool on : {false, true}) {
     ChromeTrace trace;
-    EngineObserver* observer = &trace;
-    asm volatile("" : "+r"(observer));  // NOLINT: the engine does not know the type either
     ASSERT_TRUE(!on || trace.start());
-    double best = 1e9;
-    for (int round = 0; round < 5; ++round) {
-      const TimePoint begin = std::chrono::steady_clock::now();
-      for (int step = 0; step < kSteps; ++step) {
-        for (uint64_t i = 0; i < kRows; ++i) observer->on_tokens(RequestId{i}, 1, false, 0.02, begin);
-        observer->on_step({.index = static_cast<uint64_t>(step), .plan_begin = begin, .plan = &plan});
-      }
-      const std::chrono::duration<double, std::micro> us = std::chrono::steady_clock::now() - begin;
-      best = std::min(best, us.count() / kSteps);
-    }
-    std::printf("trace %s: %.2f us a step of %d rows\n", on ? "on" : "off", best, kRows);
+    const double us = pegainfer::testing::observer_us_per_step(trace, 256);
+    std::printf("trace %s: %.2f us a step of 256 rows\n", on ? "on" : "off", us);
 #ifdef NDEBUG
-    EXPECT_LT(best, 15);
+    EXPECT_LT(us, 15);
 #endif
   }
 }
