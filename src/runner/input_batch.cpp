@@ -1,6 +1,8 @@
 #include "runner/input_batch.h"
 
 #include <algorithm>
+#include <cstddef>
+#include <span>
 #include <utility>
 
 #include "base/check.h"
@@ -20,6 +22,7 @@ struct StepShape {
   int num_sampled = 0;
   int num_logprobs = 0;  // rows
   int top_n = 0;
+  int num_sources = 0;  // num_tokens when some are pending, else 0
 };
 
 // Cuts tensors out of a block; addresses are a function of the shapes alone.
@@ -55,6 +58,7 @@ size_t cut_inputs(StepTensors& step, const StepShape& s, std::byte* base) {
   step.sampler.seed = block.cut(DType::kI64, s.num_sampled);
   step.sampler.position = block.cut(DType::kI64, s.num_sampled);
   step.targets = block.cut(DType::kI32, s.num_logits - s.num_sampled);
+  step.source_rows = block.cut(DType::kI32, s.num_sources);
   return block.bytes();
 }
 
@@ -77,7 +81,8 @@ StepShape largest_shape(const InputBatchLimits& limits) {
           .num_logits = limits.max_num_batched_tokens,
           .num_sampled = seqs,
           .num_logprobs = limits.max_num_batched_tokens,
-          .top_n = InputBatch::kMaxLogprobs};
+          .top_n = InputBatch::kMaxLogprobs,
+          .num_sources = limits.max_num_batched_tokens};
 }
 
 int num_blocks_of(const ScheduledSeq& seq, int block_size) {
@@ -117,32 +122,27 @@ StepTensors InputBatch::largest(const InputBatchLimits& limits, const KvCacheVie
   step.batch.num_seqs = shape.num_seqs;
   step.batch.max_context_len = shape.max_blocks * kv.block_size;
   step.batch.kv = kv;
+  step.previous_tokens = step.out_tokens;
   return step;
 }
 
-InputBatch::Rows InputBatch::collect_rows(const StepPlan& plan, int vocab_size) {
-  Rows rows;
-  std::vector<LogitsRow> with_logprobs;
-  int first = 0;
+void InputBatch::collect_rows(const StepPlan& plan, int vocab_size) {
+  sampled_.clear();
+  with_logprobs_.clear();
+  prompt_.clear();
+  ids_.clear();
   for (size_t s = 0; s < plan.seqs.size(); ++s) {
     const ScheduledSeq& seq = plan.seqs[s];
+    ids_.push_back(seq.id);
     const int index = static_cast<int>(s);
-    const int last = first + seq.num_tokens - 1;
-    const int prompt_top = std::min(seq.prompt_logprobs, vocab_size);
-    int row = first + seq.first_target_row;
-    for (const TokenId target : plan.targets(seq))
-      rows.prompt.push_back({index, row++, target, std::max(prompt_top, 0)});
-    if (seq.sample) {
-      const int top = std::min(seq.logprobs, vocab_size);
-      (top >= 0 ? with_logprobs : rows.sampled).push_back({index, last, 0, top});
-    }
-    first = last + 1;
+    const int prompt_top = std::max(std::min(seq.prompt_logprobs, vocab_size), 0);
+    int row = seq.first_token + seq.first_target_row;
+    for (const TokenId target : plan.targets(seq)) prompt_.push_back({index, row++, target, prompt_top});
+    if (!seq.sample) continue;
+    const int top = std::min(seq.logprobs, vocab_size);
+    (top >= 0 ? with_logprobs_ : sampled_).push_back({index, seq.first_token + seq.num_tokens - 1, 0, top});
   }
-  rows.num_sampled_logprobs = static_cast<int>(with_logprobs.size());
-  rows.sampled.insert(rows.sampled.end(), with_logprobs.begin(), with_logprobs.end());
-  for (const auto* group : {&rows.sampled, &rows.prompt})
-    for (const LogitsRow& row : *group) rows.top_n = std::max(rows.top_n, row.logprobs);
-  return rows;
+  sampled_.insert(sampled_.end(), with_logprobs_.begin(), with_logprobs_.end());
 }
 
 void InputBatch::check(const StepPlan& plan, const KvCacheView& kv, int vocab_size) const {
@@ -150,32 +150,41 @@ void InputBatch::check(const StepPlan& plan, const KvCacheView& kv, int vocab_si
         "{} sequences of {}", plan.seqs.size(), limits_.max_num_seqs);
   int num_tokens = 0;
   for (const ScheduledSeq& seq : plan.seqs) {
-    CHECK(seq.first_token == num_tokens, "tokens from {} on, {} before", seq.first_token, num_tokens);
+    CHECK(seq.first_token == num_tokens, "tokens from {}, those before end at {}", seq.first_token,
+          num_tokens);
+    check_seq(plan, seq, kv, vocab_size);
     num_tokens += seq.num_tokens;
-    CHECK(seq.num_tokens > 0 && seq.first_target_row >= 0 &&
-              seq.first_target_row + seq.num_targets + (seq.sample ? 1 : 0) <= seq.num_tokens,
-          "{} tokens, {} targets, sample {}", seq.num_tokens, seq.num_targets, seq.sample);
-    const int blocks = num_blocks_of(seq, kv.block_size);
-    CHECK(seq.num_computed_tokens >= 0 && blocks <= limits_.max_blocks_per_seq && blocks <= seq.num_blocks,
-          "{} blocks needed, {} in the table, at most {}", blocks, seq.num_blocks,
-          limits_.max_blocks_per_seq);
-    for (const int block : plan.blocks(seq).first(static_cast<size_t>(blocks))) {
-      CHECK(block > 0 && block < kv.num_blocks, "block {} of {}", block, kv.num_blocks);
-    }
-    const auto known = [&](TokenId id) { return id >= 0 && id < vocab_size; };
-    CHECK(std::ranges::all_of(plan.tokens(seq), known), "a token id outside the vocabulary");
-    CHECK(std::ranges::all_of(plan.targets(seq), known), "a target outside the vocabulary");
-    CHECK(std::max(seq.logprobs, seq.prompt_logprobs) <= kMaxLogprobs, "{} and {} top log-probabilities",
-          seq.logprobs, seq.prompt_logprobs);
   }
-  CHECK(num_tokens == plan.num_tokens && plan.num_tokens <= limits_.max_num_batched_tokens,
+  CHECK(num_tokens == plan.num_tokens && plan.token_ids.size() == static_cast<size_t>(num_tokens) &&
+            num_tokens <= limits_.max_num_batched_tokens,
         "{} tokens, the plan says {}, at most {}", num_tokens, plan.num_tokens,
         limits_.max_num_batched_tokens);
 }
 
-void InputBatch::fill_tokens(const StepPlan& plan, int block_size, const StepTensors& host) const {
-  const BatchView& b = host.batch;
-  auto* token_ids = static_cast<int32_t*>(b.token_ids.data);
+void InputBatch::check_seq(const StepPlan& plan, const ScheduledSeq& seq, const KvCacheView& kv,
+                           int vocab_size) const {
+  const std::span<const TokenId> tokens = plan.tokens(seq);
+  CHECK(seq.num_tokens > 0 && seq.first_target_row >= 0 &&
+            seq.first_target_row + seq.num_targets <= seq.num_tokens,
+        "{} tokens, {} targets from row {}", seq.num_tokens, seq.num_targets, seq.first_target_row);
+  const int blocks = num_blocks_of(seq, kv.block_size);
+  CHECK(seq.num_computed_tokens >= 0 && blocks <= limits_.max_blocks_per_seq && blocks <= seq.num_blocks,
+        "{} blocks needed, {} in the table, at most {}", blocks, seq.num_blocks, limits_.max_blocks_per_seq);
+  for (const int32_t block : plan.blocks(seq).first(static_cast<size_t>(blocks)))
+    CHECK(block > 0 && block < kv.num_blocks, "block {} of {}", block, kv.num_blocks);
+  const auto known = [&](TokenId id) { return id >= 0 && id < vocab_size; };
+  const size_t num_known = tokens.size() - (tokens.back() == kPendingToken ? 1U : 0U);
+  CHECK(std::all_of(tokens.begin(), tokens.begin() + static_cast<std::ptrdiff_t>(num_known), known),
+        "a token id outside the vocabulary");
+  const std::span<const TokenId> targets = plan.targets(seq);
+  CHECK(std::all_of(targets.begin(), targets.end(), known), "a target outside the vocabulary");
+  CHECK(std::max(seq.logprobs, seq.prompt_logprobs) <= kMaxLogprobs, "{} and {} top log-probabilities",
+        seq.logprobs, seq.prompt_logprobs);
+}
+
+void InputBatch::fill_tokens(const StepPlan& plan, int block_size) const {
+  const BatchView& b = host_.batch;
+  std::copy(plan.token_ids.begin(), plan.token_ids.end(), static_cast<int32_t*>(b.token_ids.data));
   auto* positions = static_cast<int32_t*>(b.positions.data);
   auto* slots = static_cast<int32_t*>(b.slot_mapping.data);
   auto* query_start = static_cast<int32_t*>(b.query_start.data);
@@ -183,78 +192,107 @@ void InputBatch::fill_tokens(const StepPlan& plan, int block_size, const StepTen
   int row = 0;
   for (size_t s = 0; s < plan.seqs.size(); ++s) {
     const ScheduledSeq& seq = plan.seqs[s];
+    const std::span<const int32_t> block_ids = plan.blocks(seq);
     query_start[s] = row;
     int position = seq.num_computed_tokens;
-    const auto blocks_of_seq = plan.blocks(seq);
-    for (const TokenId token : plan.tokens(seq)) {
-      token_ids[row] = token;
+    for (int i = 0; i < seq.num_tokens; ++i, ++row, ++position) {
       positions[row] = position;
-      slots[row] =
-          blocks_of_seq[static_cast<size_t>(position / block_size)] * block_size + position % block_size;
-      ++row;
-      ++position;
+      slots[row] = block_ids[static_cast<size_t>(position / block_size)] * block_size + position % block_size;
     }
     context_len[s] = position;
     auto* table = b.block_table.row<int32_t>(static_cast<int64_t>(s));
     const int blocks = num_blocks_of(seq, block_size);
-    std::copy_n(blocks_of_seq.begin(), blocks, table);
+    std::copy_n(block_ids.begin(), blocks, table);
     std::fill(table + blocks, table + b.block_table.cols, 0);  // the null block
   }
   query_start[plan.seqs.size()] = row;
 }
 
-void InputBatch::fill_rows(const StepPlan& plan, const StepTensors& host) const {
-  auto* logits_rows = static_cast<int32_t*>(host.batch.logits_rows.data);
-  auto* targets = static_cast<int32_t*>(host.targets.data);
-  for (size_t i = 0; i < rows_.sampled.size(); ++i) {
-    const ScheduledSeq& seq = plan.seqs[static_cast<size_t>(rows_.sampled[i].seq)];
-    logits_rows[i] = rows_.sampled[i].row;
-    static_cast<float*>(host.sampler.temperature.data)[i] = seq.temperature;
-    static_cast<int32_t*>(host.sampler.top_k.data)[i] = seq.top_k;
-    static_cast<float*>(host.sampler.top_p.data)[i] = seq.top_p;
-    static_cast<float*>(host.sampler.min_p.data)[i] = seq.min_p;
-    static_cast<int64_t*>(host.sampler.seed.data)[i] = static_cast<int64_t>(seq.seed);
-    static_cast<int64_t*>(host.sampler.position.data)[i] = int64_t{seq.num_computed_tokens} + seq.num_tokens;
-  }
-  for (size_t i = 0; i < rows_.prompt.size(); ++i) {
-    logits_rows[rows_.sampled.size() + i] = rows_.prompt[i].row;
-    targets[i] = rows_.prompt[i].target;
+// Where in `previous` each pending token will be; the host's copy of the id is then never looked at.
+void InputBatch::fill_sources(const StepPlan& plan, const InputBatch* previous) const {
+  if (num_pending_ == 0) return;
+  CHECK(previous != nullptr, "{} tokens are pending, no step runs", num_pending_);
+  auto* sources = static_cast<int32_t*>(host_.source_rows.data);
+  std::fill_n(sources, plan.num_tokens, -1);
+  size_t hint = 0;
+  for (const ScheduledSeq& seq : plan.seqs) {
+    const int last = seq.first_token + seq.num_tokens - 1;
+    if (plan.token_ids[static_cast<size_t>(last)] == kPendingToken)
+      sources[last] = previous->sampled_row(seq.id, hint);
   }
 }
 
-StepTensors InputBatch::stage(const StepPlan& plan, const KvCacheView& kv, int vocab_size) {
+// Two plans in a row have most sequences in common and in one order, so the search begins at `hint`.
+int InputBatch::sampled_row(RequestId id, size_t& hint) const {
+  for (size_t k = 0; k < sampled_.size(); ++k) {
+    const size_t row = (hint + k) % sampled_.size();
+    if (ids_[static_cast<size_t>(sampled_[row].seq)] != id) continue;
+    hint = row + 1;
+    return static_cast<int>(row);
+  }
+  CHECK(false, "the token of request {} is pending, the step before does not sample it", id.value);
+}
+
+void InputBatch::fill_rows(const StepPlan& plan) const {
+  auto* logits_rows = static_cast<int32_t*>(host_.batch.logits_rows.data);
+  auto* targets = static_cast<int32_t*>(host_.targets.data);
+  for (size_t i = 0; i < sampled_.size(); ++i) {
+    const ScheduledSeq& seq = plan.seqs[static_cast<size_t>(sampled_[i].seq)];
+    logits_rows[i] = sampled_[i].row;
+    static_cast<float*>(host_.sampler.temperature.data)[i] = seq.temperature;
+    static_cast<int32_t*>(host_.sampler.top_k.data)[i] = seq.top_k;
+    static_cast<float*>(host_.sampler.top_p.data)[i] = seq.top_p;
+    static_cast<float*>(host_.sampler.min_p.data)[i] = seq.min_p;
+    static_cast<int64_t*>(host_.sampler.seed.data)[i] = static_cast<int64_t>(seq.seed);
+    static_cast<int64_t*>(host_.sampler.position.data)[i] = seq.num_computed_tokens + int64_t{seq.num_tokens};
+  }
+  for (size_t i = 0; i < prompt_.size(); ++i) {
+    logits_rows[sampled_.size() + i] = prompt_[i].row;
+    targets[i] = prompt_[i].target;
+  }
+}
+
+StepTensors InputBatch::stage(const StepPlan& plan, const KvCacheView& kv, int vocab_size,
+                              const InputBatch* previous) {
   check(plan, kv, vocab_size);
-  rows_ = collect_rows(plan, vocab_size);
-  ids_.clear();
-  StepShape shape{.num_tokens = plan.num_tokens, .num_seqs = static_cast<int>(plan.seqs.size())};
+  collect_rows(plan, vocab_size);
+  num_pending_ = static_cast<int>(std::count(plan.token_ids.begin(), plan.token_ids.end(), kPendingToken));
+  StepShape shape{.num_tokens = plan.num_tokens,
+                  .num_seqs = static_cast<int>(plan.seqs.size()),
+                  .num_logits = static_cast<int>(sampled_.size() + prompt_.size()),
+                  .num_sampled = static_cast<int>(sampled_.size()),
+                  .num_logprobs = static_cast<int>(with_logprobs_.size() + prompt_.size()),
+                  .num_sources = num_pending_ > 0 ? plan.num_tokens : 0};
   StepTensors step;
   for (const ScheduledSeq& seq : plan.seqs) {
-    ids_.push_back(seq.id);
-    const int length = seq.num_tokens;
-    step.batch.max_query_len = std::max(step.batch.max_query_len, length);
-    step.batch.max_context_len = std::max(step.batch.max_context_len, seq.num_computed_tokens + length);
+    step.batch.max_query_len = std::max(step.batch.max_query_len, seq.num_tokens);
+    step.batch.max_context_len =
+        std::max(step.batch.max_context_len, seq.num_computed_tokens + seq.num_tokens);
     shape.max_blocks = std::max(shape.max_blocks, num_blocks_of(seq, kv.block_size));
   }
-  shape.num_sampled = static_cast<int>(rows_.sampled.size());
-  shape.num_logits = shape.num_sampled + static_cast<int>(rows_.prompt.size());
-  shape.num_logprobs = rows_.num_sampled_logprobs + static_cast<int>(rows_.prompt.size());
-  shape.top_n = rows_.top_n;
+  for (const auto* group : {&with_logprobs_, &prompt_})
+    for (const LogitsRow& row : *group) shape.top_n = std::max(shape.top_n, row.logprobs);
   step.batch.num_tokens = shape.num_tokens;
   step.batch.num_seqs = shape.num_seqs;
   step.batch.kv = kv;
   step.num_sampled = shape.num_sampled;
-  step.num_sampled_logprobs = rows_.num_sampled_logprobs;
+  step.num_sampled_logprobs = static_cast<int>(with_logprobs_.size());
   step.top_n = shape.top_n;
 
-  host_ = step;
-  const size_t in_bytes = cut_inputs(host_, shape, staging_in_.data());
+  host_ = device_ = step;
+  in_bytes_ = cut_inputs(host_, shape, staging_in_.data());
   out_bytes_ = cut_outputs(host_, shape, staging_out_.data());
-  fill_tokens(plan, kv.block_size, host_);
-  fill_rows(plan, host_);
-  cut_inputs(step, shape, device_in_.data());
-  cut_outputs(step, shape, device_out_.data());
-  backend_->upload(staging_in_.bytes().first(in_bytes), device_in_.bytes().first(in_bytes));
-  return step;
+  fill_tokens(plan, kv.block_size);
+  fill_sources(plan, previous);
+  fill_rows(plan);
+  cut_inputs(device_, shape, device_in_.data());
+  cut_outputs(device_, shape, device_out_.data());
+  if (num_pending_ > 0) device_.previous_tokens = previous->device_.out_tokens;
+  return device_;
+}
+
+void InputBatch::upload() {
+  backend_->upload(staging_in_.bytes().first(in_bytes_), device_in_.bytes().first(in_bytes_));
 }
 
 void InputBatch::fetch() {
@@ -265,6 +303,7 @@ void InputBatch::fetch() {
 PositionLogprobs InputBatch::logprobs_at(int64_t out_row, TokenId chosen, int top_n) const {
   PositionLogprobs out;
   out.chosen = {chosen, *host_.out_logprobs.row<float>(out_row)};
+  out.top.reserve(static_cast<size_t>(std::max(top_n, 0)));
   for (int i = 0; i < top_n; ++i)
     out.top.push_back(
         {host_.out_top_ids.row<int32_t>(out_row)[i], host_.out_top_logprobs.row<float>(out_row)[i]});
@@ -272,18 +311,23 @@ PositionLogprobs InputBatch::logprobs_at(int64_t out_row, TokenId chosen, int to
 }
 
 void InputBatch::results(StepResult& result) const {
-  result.seqs.clear();
-  for (const RequestId id : ids_)
-    result.seqs.push_back({.id = id, .tokens = {}, .logprobs = {}, .prompt_logprobs = {}});
+  result.seqs.resize(ids_.size());
+  for (size_t i = 0; i < ids_.size(); ++i) {
+    SeqResult& seq = result.seqs[i];
+    seq.id = ids_[i];
+    seq.tokens = StepTokens();
+    seq.logprobs.clear();
+    seq.prompt_logprobs.clear();
+  }
   int64_t out_row = 0;
-  for (size_t i = 0; i < rows_.sampled.size(); ++i) {
-    const LogitsRow& row = rows_.sampled[i];
+  for (size_t i = 0; i < sampled_.size(); ++i) {
+    const LogitsRow& row = sampled_[i];
     SeqResult& seq = result.seqs[static_cast<size_t>(row.seq)];
     const TokenId token = *host_.out_tokens.row<int32_t>(static_cast<int64_t>(i));
     seq.tokens.push_back(token);
     if (row.logprobs >= 0) seq.logprobs.push_back(logprobs_at(out_row++, token, row.logprobs));
   }
-  for (const LogitsRow& row : rows_.prompt)
+  for (const LogitsRow& row : prompt_)
     result.seqs[static_cast<size_t>(row.seq)].prompt_logprobs.push_back(
         logprobs_at(out_row++, row.target, row.logprobs));
 }

@@ -24,11 +24,13 @@ class InputBatch {
 
   static Result<InputBatch> create(Backend& backend, const InputBatchLimits& limits);
 
-  // Stages the plan and enqueues its upload. The tensors are valid until the next stage().
-  StepTensors stage(const StepPlan& plan, const KvCacheView& kv, int vocab_size);
-  // Enqueues the download of the results of the last stage().
+  // Writes the plan into staging memory. `previous` is the batch of the launch before, of which it takes
+  // pending tokens; null: there is none. The tensors, on the device, are valid until the next stage().
+  StepTensors stage(const StepPlan& plan, const KvCacheView& kv, int vocab_size, const InputBatch* previous);
+  // Enqueue the copies of the last stage(): its inputs to the device, its results back.
+  void upload();
   void fetch();
-  // After the download has ended.
+  // After the download has ended; `result` is filled anew.
   void results(StepResult& result) const;
 
   // Tensors of the largest step there can be, with addresses that must not be touched: for a dry run.
@@ -44,27 +46,29 @@ class InputBatch {
     TokenId target = 0;  // of a prompt row
     int logprobs = -1;   // top-n, -1: none
   };
-  struct Rows {
-    std::vector<LogitsRow> sampled;  // those without log-probabilities first
-    std::vector<LogitsRow> prompt;
-    int num_sampled_logprobs = 0;
-    int top_n = 0;
-  };
 
   InputBatch(Backend& backend, const InputBatchLimits& limits) : backend_(&backend), limits_(limits) {}
-  static Rows collect_rows(const StepPlan& plan, int vocab_size);
+  void collect_rows(const StepPlan& plan, int vocab_size);
   void check(const StepPlan& plan, const KvCacheView& kv, int vocab_size) const;
-  void fill_tokens(const StepPlan& plan, int block_size, const StepTensors& host) const;
-  void fill_rows(const StepPlan& plan, const StepTensors& host) const;
+  void check_seq(const StepPlan& plan, const ScheduledSeq& seq, const KvCacheView& kv, int vocab_size) const;
+  void fill_tokens(const StepPlan& plan, int block_size) const;
+  void fill_sources(const StepPlan& plan, const InputBatch* previous) const;
+  void fill_rows(const StepPlan& plan) const;
+  [[nodiscard]] int sampled_row(RequestId id, size_t& hint) const;
   [[nodiscard]] PositionLogprobs logprobs_at(int64_t out_row, TokenId chosen, int top_n) const;
 
   Backend* backend_;
   InputBatchLimits limits_;
   Buffer staging_in_, device_in_, staging_out_, device_out_;
   // Of the last stage():
-  Rows rows_;
+  std::vector<LogitsRow> sampled_;  // those without log-probabilities first
+  std::vector<LogitsRow> prompt_;
+  std::vector<LogitsRow> with_logprobs_;  // the rest of sampled_, while it is made
+  int num_pending_ = 0;
   std::vector<RequestId> ids_;
-  StepTensors host_;  // views of the staging memory
+  StepTensors host_;    // views of the staging memory
+  StepTensors device_;  // and of the device's
+  size_t in_bytes_ = 0;
   size_t out_bytes_ = 0;
 };
 

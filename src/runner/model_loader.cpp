@@ -57,7 +57,8 @@ Result<LoadedModel> load_model(Backend& backend, const Checkpoint& checkpoint, c
       .max_num_batched_tokens = options.max_num_batched_tokens,
       .max_model_len = options.max_model_len > 0 ? options.max_model_len : out.config.max_position_embeddings,
       .block_size = options.block_size,
-      .num_blocks = 0};
+      .num_blocks = 0,
+      .depth = options.depth};
   const KvBudget budget{.memory_bytes = options.kv_cache_memory_bytes,
                         .memory_utilization = options.memory_utilization,
                         .num_blocks = options.num_kv_blocks,

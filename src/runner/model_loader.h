@@ -25,6 +25,7 @@ struct LoadOptions {
   size_t kv_cache_memory_bytes = 0;  // 0: chosen from the memory that is available
   double memory_utilization = 0;     // of KvBudget
   int num_kv_blocks = 0;             // > 0: so many blocks instead
+  int depth = 1;                     // of RunnerOptions
 };
 
 struct LoadedModel {  // members in order of dependence: the runner goes first

@@ -34,12 +34,17 @@ StepLimits step_limits(const ModelConfig& config, const RunnerOptions& options) 
 Result<std::unique_ptr<ModelRunner>> ModelRunner::create(Backend& backend, const Model& model,
                                                          const RunnerOptions& options) {
   CHECK(options.max_num_seqs > 0 && options.max_num_batched_tokens > 0 && options.max_model_len > 0 &&
-            options.block_size > 0 && options.block_size % 16 == 0 && options.num_blocks > 1,
-        "{} sequences, {} tokens, length {}, {} blocks of {}", options.max_num_seqs,
-        options.max_num_batched_tokens, options.max_model_len, options.num_blocks, options.block_size);
+            options.block_size > 0 && options.block_size % 16 == 0 && options.num_blocks > 1 &&
+            options.depth >= 1 && options.depth <= 2,
+        "{} sequences, {} tokens, length {}, {} blocks of {}, depth {}", options.max_num_seqs,
+        options.max_num_batched_tokens, options.max_model_len, options.num_blocks, options.block_size,
+        options.depth);
   RETURN_IF_ERROR(backend.reserve(step_limits(model.config(), options)));
-  ASSIGN_OR_RETURN(InputBatch inputs, InputBatch::create(backend, options.batch_limits()));
-  std::unique_ptr<ModelRunner> runner(new ModelRunner(backend, model, options, std::move(inputs)));
+  std::unique_ptr<ModelRunner> runner(new ModelRunner(backend, model, options));
+  for (int i = 0; i < options.depth; ++i) {
+    ASSIGN_OR_RETURN(InputBatch inputs, InputBatch::create(backend, options.batch_limits()));
+    runner->launches_.push_back(std::make_unique<Launch>(*runner, std::move(inputs), backend.make_event()));
+  }
   const KvCacheView& kv = runner->kv_;
   const size_t kv_bytes =
       static_cast<size_t>(kv.num_layers) * static_cast<size_t>(kv.num_blocks) * kv.bytes_per_block();
@@ -50,28 +55,46 @@ Result<std::unique_ptr<ModelRunner>> ModelRunner::create(Backend& backend, const
   return runner;
 }
 
-ModelRunner::ModelRunner(Backend& backend, const Model& model, const RunnerOptions& options,
-                         InputBatch inputs)
+ModelRunner::ModelRunner(Backend& backend, const Model& model, const RunnerOptions& options)
     : backend_(backend),
       model_(model),
       options_(options),
       kv_(kv_cache_shape(model.config(), options)),
-      inputs_(std::move(inputs)),
       arena_(std::span<std::byte>{}) {}
 
+ModelRunner::~ModelRunner() {
+  for (uint64_t n = num_collected_; n < num_launched_; ++n) launch_at(n).done->wait();
+}
+
+void ModelRunner::Launch::run() {
+  inputs.upload();
+  run_step(runner.model_, runner.backend_.ops(), runner.arena_, runner.options_.arithmetic, step);
+  inputs.fetch();
+}
+
+// Without overlap the step runs on this thread: a stream of its own would only cost the way there and back.
 void ModelRunner::launch(const StepPlan& plan) {
-  CHECK(in_flight_ == nullptr, "the last step was not collected");
-  const StepTensors step = inputs_.stage(plan, kv_, model_.config().vocab_size);
-  run_step(model_, backend_.ops(), arena_, options_.arithmetic, step);
-  inputs_.fetch();
-  in_flight_ = backend_.record();
+  CHECK(num_launched_ - num_collected_ < launches_.size(), "{} launches were not collected",
+        num_launched_ - num_collected_);
+  Launch& launch = launch_at(num_launched_);
+  const bool has_previous = num_launched_ > num_collected_;
+  const InputBatch* previous = has_previous ? &launch_at(num_launched_ - 1).inputs : nullptr;
+  launch.step = launch.inputs.stage(plan, kv_, model_.config().vocab_size, previous);
+  if (options_.depth == 1) {
+    launch.run();
+  } else {
+    backend_.submit(launch);
+  }
+  backend_.record_into(*launch.done);
+  ++num_launched_;
 }
 
 void ModelRunner::collect(StepResult& result) {
-  CHECK(in_flight_ != nullptr, "no step was launched");
-  in_flight_->wait();
-  in_flight_.reset();
-  inputs_.results(result);
+  CHECK(num_launched_ > num_collected_, "no step was launched");
+  Launch& launch = launch_at(num_collected_);
+  launch.done->wait();
+  launch.inputs.results(result);
+  ++num_collected_;
 }
 
 }  // namespace pegainfer

@@ -1,8 +1,12 @@
-// ModelRunner: the device state of one model being run: KV cache, step inputs, workspace.
+// ModelRunner: the device state of one model being run: KV cache, step inputs, workspace. With depth 2 a step
+// is staged and launched while the one before runs; each has its own inputs and outputs, the rest is shared,
+// for steps run in order.
 #pragma once
 
-#include <deque>
+#include <cstdint>
 #include <memory>
+#include <utility>
+#include <vector>
 
 #include "backend/backend.h"
 #include "model/model.h"
@@ -42,15 +46,31 @@ class ModelRunner final : public StepExecutor {
   // The model and backend must outlive the runner. Allocates everything a step needs.
   static Result<std::unique_ptr<ModelRunner>> create(Backend& backend, const Model& model,
                                                      const RunnerOptions& options);
+  ~ModelRunner() override;  // waits for the steps under way
+  ModelRunner(const ModelRunner&) = delete;
+  ModelRunner& operator=(const ModelRunner&) = delete;
 
   void launch(const StepPlan& plan) override;
   void collect(StepResult& result) override;
-  [[nodiscard]] int depth() const override { return 1; }
+  [[nodiscard]] int depth() const override { return options_.depth; }
 
   [[nodiscard]] const RunnerOptions& options() const { return options_; }
 
  private:
-  ModelRunner(Backend& backend, const Model& model, const RunnerOptions& options, InputBatch inputs);
+  // One of the `depth` launches that may be under way.
+  struct Launch final : StreamTask {
+    Launch(ModelRunner& owner, InputBatch batch, std::unique_ptr<Event> event)
+        : runner(owner), inputs(std::move(batch)), done(std::move(event)) {}
+    void run() override;  // on the backend's stream
+
+    ModelRunner& runner;
+    InputBatch inputs;
+    StepTensors step;
+    std::unique_ptr<Event> done;
+  };
+
+  ModelRunner(Backend& backend, const Model& model, const RunnerOptions& options);
+  [[nodiscard]] Launch& launch_at(uint64_t number) { return *launches_[number % launches_.size()]; }
 
   Backend& backend_;
   const Model& model_;
@@ -58,9 +78,10 @@ class ModelRunner final : public StepExecutor {
   Buffer kv_memory_;
   Buffer workspace_;
   KvCacheView kv_;
-  InputBatch inputs_;
   Arena arena_;
-  std::unique_ptr<Event> in_flight_;  // the end of the uncollected launch
+  std::vector<std::unique_ptr<Launch>> launches_;  // launch n is launches_[n % depth]
+  uint64_t num_launched_ = 0;
+  uint64_t num_collected_ = 0;
 };
 
 }  // namespace pegainfer

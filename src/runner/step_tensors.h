@@ -23,7 +23,10 @@ struct StepTensors {
   int num_sampled_logprobs = 0;
   int top_n = 0;        // of the log-probabilities: the most any row wants
   SamplerView sampler;  // [num_sampled]
-  Tensor targets;       // [num_logits - num_sampled, 1] I32
+  // Tokens that the step before samples: where source_rows is not -1 the token is previous_tokens there.
+  Tensor previous_tokens;  // [n, 1] I32: out_tokens of the step before
+  Tensor source_rows;      // [num_tokens, 1] I32; none when the host knows every token
+  Tensor targets;          // [num_logits - num_sampled, 1] I32
 
   Tensor out_tokens;        // [num_sampled, 1] I32
   Tensor out_logprobs;      // [num_logits - num_sampled + num_sampled_logprobs, 1] F32
