@@ -1,5 +1,7 @@
 #include "engine/llm_engine.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <chrono>
 #include <exception>
@@ -36,7 +38,8 @@ SchedulerOptions scheduler_options(const LlmEngineOptions& options) {
           .num_kv_blocks = options.info.num_kv_blocks,
           .block_size = options.info.block_size,
           .enable_prefix_caching = options.enable_prefix_caching,
-          .eos_token_ids = options.info.eos_token_ids};
+          .eos_token_ids = options.info.eos_token_ids,
+          .force_preempt_every = options.force_preempt_every};
 }
 
 }  // namespace
@@ -53,6 +56,7 @@ LlmEngine::LlmEngine(LlmEngineOptions options, std::unique_ptr<StepExecutor> exe
       executor_(std::move(executor)),
       scheduler_(scheduler_options(options_)) {
   CHECK(executor_ != nullptr && executor_->depth() >= 1, "the engine needs an executor");
+  launches_.resize(static_cast<size_t>(executor_->depth()));
   publish();
   thread_ = std::jthread([this] { run(); });
 }
@@ -77,12 +81,16 @@ Result<RequestId> LlmEngine::submit(GenerateRequest request) {
   }
   const RequestId id{next_id_.fetch_add(1)};
   if (!request.sampling.seed) request.sampling.seed = pick_seed(id);
+  RequestOptions request_options{
+      .priority = request.priority, .cache_salt = std::move(request.cache_salt), .group = request.group};
   Command command =
-      Submit{std::make_unique<Request>(id, std::move(request.prompt), std::move(request.sampling),
-                                       RequestOptions{.priority = request.priority,
-                                                      .cache_salt = std::move(request.cache_salt),
-                                                      .group = request.group}),
-             std::move(request.sink), std::move(request.admission)};
+      Submit{.request = std::make_unique<Request>(id, std::move(request.prompt), std::move(request.sampling),
+                                                  std::move(request_options)),
+             .sink = std::move(request.sink),
+             .admission = std::move(request.admission),
+             .deadline = request.deadline,
+             .arrival = request.arrival.value_or(std::chrono::steady_clock::now()),
+             .name = std::move(request.name)};
   num_submitted_.fetch_add(1);
   if (!inbox_.try_push(command)) {  // closed between the check and here
     num_submitted_.fetch_sub(1);
@@ -135,8 +143,8 @@ void LlmEngine::publish() {
   stats.num_waiting = scheduler_.num_waiting();
   stats.num_free_blocks = scheduler_.kv().num_free();
   stats.num_total_blocks = scheduler_.kv().num_blocks();
-  stats.num_steps = num_steps_;
   stats.num_cached_blocks = scheduler_.kv().num_cached();
+  stats.num_steps = num_collected_;
   const Scheduler::Counters& counters = scheduler_.counters();
   stats.prompt_tokens_total = counters.prompt_tokens;
   stats.generation_tokens_total = counters.generation_tokens;
@@ -145,7 +153,7 @@ void LlmEngine::publish() {
   stats.prefix_cache_hits_total = counters.prefix_cache_hits;
   stats.healthy = healthy_;
   published_.num_received = num_received_;
-  published_.working = healthy_ && (!scheduler_.idle() || num_inflight_ > 0);
+  published_.working = healthy_ && (!scheduler_.idle() || num_launched_ > num_collected_);
   published_.progress = std::chrono::steady_clock::now();
 }
 
@@ -163,12 +171,13 @@ void LlmEngine::run() {
 }
 
 // Ends when shutting down and everyone has finished or the deadline has passed. There is nothing to wait for
-// but commands and steps, so a deadline needs no timer.
+// but commands and steps, so a deadline needs no timer: it is looked at between steps.
 void LlmEngine::loop() {
   while (true) {
-    const bool idle = scheduler_.idle() && num_inflight_ == 0;
+    const bool idle = scheduler_.idle() && num_launched_ == num_collected_;
     if (deadline_ && (idle || std::chrono::steady_clock::now() >= *deadline_)) return;
     receive(idle);
+    expire();
     publish();
     deliver();  // ends of cancelled requests need no step
     turn();
@@ -178,22 +187,48 @@ void LlmEngine::loop() {
 // One turn of the pipeline: launch the next step while there is room, then wait for the oldest. With depth 1
 // that is a plain serial loop; with more, the host's work on step N happens while N + 1 runs.
 void LlmEngine::turn() {
-  scheduler_.schedule(plan_);
-  const bool launch = plan_.num_tokens > 0;
-  if (launch) {
-    executor_->launch(plan_);
-    scheduler_.on_launched(plan_);
-    ++num_inflight_;
-  }
-  CHECK(launch || num_inflight_ > 0 || scheduler_.idle(), "{} requests wait and none can run",
+  const bool launched = launch();
+  const uint64_t num_inflight = num_launched_ - num_collected_;
+  CHECK(launched || num_inflight > 0 || scheduler_.idle(), "{} requests wait and none can run",
         scheduler_.num_waiting());
-  if (num_inflight_ == 0 || (launch && num_inflight_ < executor_->depth())) return;
+  if (num_inflight == 0 || (launched && num_inflight < launches_.size())) return;
+  collect();
+}
+
+// Plans a step and launches it. False: there is nothing to compute before a result is known.
+bool LlmEngine::launch() {
+  Launch& launch = launches_[num_launched_ % launches_.size()];
+  launch.times.plan_begin = stamp();
+  scheduler_.schedule(launch.plan);
+  note_plan(launch.plan);
+  if (launch.plan.num_tokens == 0) return false;
+  launch.times.launch_begin = stamp();
+  executor_->launch(launch.plan);
+  scheduler_.on_launched(launch.plan);
+  launch.times.launch_end = stamp();
+  ++num_launched_;
+  return true;
+}
+
+void LlmEngine::note_plan(const StepPlan& plan) {
+  for (const ScheduledRequest& scheduled : plan.scheduled) {
+    Client& client = clients_.at(scheduled.id);
+    if (!client.started && client.admission) client.admission->start();
+    client.started = true;
+  }
+  if (observed()) observe_plan(plan);
+}
+
+void LlmEngine::collect() {
+  Launch& oldest = launches_[num_collected_ % launches_.size()];
+  oldest.times.wait_begin = stamp();
   executor_->collect(result_);
+  oldest.times.wait_end = stamp();
   scheduler_.on_result(result_);
-  --num_inflight_;
-  ++num_steps_;
+  ++num_collected_;
   publish();  // before the sinks hear of it: who was told sees the blocks free
   deliver();
+  if (observed()) observe_step(oldest);
 }
 
 void LlmEngine::receive(bool wait) {
@@ -204,41 +239,72 @@ void LlmEngine::receive(bool wait) {
 void LlmEngine::handle(Submit command) {
   ++num_received_;
   const RequestId id = command.request->id;
-  const Usage usage = command.request->usage();
-  clients_.emplace(id, Client{std::move(command.sink), std::move(command.admission)});
-  Status added = scheduler_.add(std::move(command.request));
-  if (added) return;
-  // submit() has checked the same; still nobody is left without an end.
+  Client client;
+  client.admission = std::move(command.admission);
+  client.deadline = command.deadline;
+  client.arrival = command.arrival;
+  if (observed()) observe_queued(command, client);
+  client.sink = std::move(command.sink);
   TokenEvent event;
-  event.usage = usage;
+  event.usage = command.request->usage();
+  Status added = scheduler_.add(std::move(command.request));
+  if (added) {
+    if (client.deadline) deadlines_.emplace(*client.deadline, id);
+    clients_.emplace(id, std::move(client));
+    return;
+  }
+  // submit() has checked the same; still nobody is left without an end.
   event.finish =
       Finish{.reason = FinishReason::kError, .message = added.error().message, .usage = event.usage};
-  const auto node = clients_.extract(id);
-  node.mapped().sink(std::move(event));
+  close_client(id, std::move(client), std::move(event));
 }
 
-void LlmEngine::handle(ResetPrefixCache /*command*/) { scheduler_.reset_prefix_cache(); }
-
 void LlmEngine::handle(Cancel command) { scheduler_.cancel(command.id); }
+
+void LlmEngine::handle(ResetPrefixCache /*command*/) { scheduler_.reset_prefix_cache(); }
 
 void LlmEngine::handle(Shutdown command) {
   deadline_ = deadline_ ? std::min(*deadline_, command.deadline) : command.deadline;
 }
 
+// Ends requests whose deadline has passed, queued or running.
+void LlmEngine::expire() {
+  if (deadlines_.empty()) return;
+  const TimePoint now = std::chrono::steady_clock::now();
+  while (!deadlines_.empty() && deadlines_.begin()->first <= now) {
+    const RequestId id = deadlines_.begin()->second;
+    deadlines_.erase(deadlines_.begin());
+    const Client& client = clients_.at(id);
+    const double seconds = std::chrono::duration<double>(now - client.arrival).count();
+    scheduler_.end(id, FinishReason::kTimeout,
+                   fmt::format("the request's time is over: {:.1f} s after it arrived it was still {}",
+                               seconds, client.started ? "running" : "waiting"));
+  }
+}
+
 void LlmEngine::deliver() {
   scheduler_.take_events(events_);
+  if (events_.empty()) return;
+  const TimePoint now = stamp();
   for (RequestEvent& e : events_) {
     const auto it = clients_.find(e.id);
     CHECK(it != clients_.end(), "request {} has no sink", e.id.value);
+    if (observed()) observe_tokens(e.id, it->second, e.event.usage, now);
     if (!e.event.finish) {
       it->second.sink(std::move(e.event));
       continue;
     }
-    Client client = std::move(it->second);
-    clients_.erase(it);
-    client.admission.reset();  // who is told of the end finds the place free
-    client.sink(std::move(e.event));
+    const auto node = clients_.extract(it);
+    close_client(e.id, std::move(node.mapped()), std::move(e.event));
   }
+}
+
+// The finish: who is told of it finds the request's place free, and the observers up to date.
+void LlmEngine::close_client(RequestId id, Client client, TokenEvent event) {
+  if (client.deadline) deadlines_.erase({*client.deadline, id});
+  client.admission.reset();
+  if (observed()) observe_finish(id, client, *event.finish, stamp());
+  client.sink(std::move(event));
 }
 
 // Ends everything that is known or still in the inbox. After it no command gets in.
@@ -254,15 +320,15 @@ void LlmEngine::close(FinishReason reason, const std::string& message) {
 // A step threw: what it left behind is unknown, so nothing may run any more.
 void LlmEngine::die(const std::string& reason) {
   healthy_ = false;
-  num_inflight_ = 0;  // nobody will collect them
-  publish();          // before submit() starts to refuse, so that it can say why
+  num_collected_ = num_launched_;  // nobody will collect them
+  publish();                       // before submit() starts to refuse, so that it can say why
   LOG_ERROR("the engine has failed: {}", reason);
   const std::string message = "the engine has failed: " + reason;
   close(FinishReason::kError, message);
   for (auto& [id, client] : std::exchange(clients_, {})) {
     TokenEvent event;
     event.finish = Finish{.reason = FinishReason::kError, .message = message};
-    client.sink(std::move(event));
+    close_client(id, std::move(client), std::move(event));
   }
   if (options_.on_dead) options_.on_dead(reason);
 }

@@ -115,7 +115,8 @@ Result<LoadedEngine> load_engine(const EngineOptions& options, const EngineProgr
                          .block_size = options.block_size,
                          .kv_cache_memory_bytes = options.kv_cache_memory_bytes,
                          .memory_utilization = options.gpu_memory_utilization,
-                         .num_kv_blocks = options.num_kv_blocks};
+                         .num_kv_blocks = options.num_kv_blocks,
+                         .depth = options.async_scheduling.value_or(false) ? 2 : 1};
   ASSIGN_OR_RETURN(out.model, load_model(*out.backend, checkpoint, load, [&](uint64_t done, uint64_t total) {
                      report(LoadPhase::kWeights, done, total);
                    }));
@@ -133,6 +134,8 @@ Result<LoadedEngine> load_engine(const EngineOptions& options, const EngineProgr
                                                    .max_num_batched_tokens = size.max_num_batched_tokens,
                                                    .max_queued_requests = options.max_queued_requests,
                                                    .max_queued_tokens = options.max_queued_tokens,
+                                                   .enable_prefix_caching = options.enable_prefix_caching,
+                                                   .observers = options.observers,
                                                    .seed = options.seed,
                                                    .on_dead = options.on_dead},
                                   std::move(out.model.runner));

@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "backend/backend.h"
 #include "checkpoint/model_config.h"
@@ -40,6 +41,7 @@ struct EngineOptions {
   std::optional<uint64_t> seed;          // of requests that bring none
   bool check_ops = false;                // every op's arguments are checked
   // See LlmEngineOptions.
+  std::vector<std::shared_ptr<EngineObserver>> observers;
   std::function<void(const std::string& reason)> on_dead;
 
   static constexpr int kDefaultMaxNumSeqs = 256;
