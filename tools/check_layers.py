@@ -30,13 +30,15 @@ ALLOWED: dict[str, set[str]] = {
     "runner": {"base", "tensor", "backend", "backend/null", "checkpoint", "model", "sampling", "scheduler/step_plan.h"},
     "engine": {"base", "tensor", "backend/backend.h", "checkpoint", "tokenizer", "sampling", "kv", "scheduler", "runner",
                "model"},
+    "sim": {"base", "engine", "kv", "runner/step_executor.h", "sampling", "scheduler"},
+    "bench": {"base", "engine", "kv", "runner/step_executor.h", "sampling", "scheduler", "sim"},
     "metrics": {"base", "engine/engine_observer.h", "scheduler/step_plan.h"},
     "trace": {"base", "engine/engine_observer.h", "scheduler/step_plan.h"},
     "server/http": {"base"},
     "server/openai": {"base", "sampling", "tokenizer", "engine"},
     "server": {"base", "sampling", "tokenizer", "engine", "server/http", "server/openai"},
-    "apps": {"base", "checkpoint", "tokenizer", "sampling", "engine", "metrics", "trace", "server", "server/http",
-             "server/openai"},
+    "apps": {"base", "bench", "checkpoint", "tokenizer", "sampling", "engine", "metrics", "trace", "server",
+             "server/http", "server/openai", "sim"},
 }
 # Heavy headers that only implementation files may include (build time), and device headers by folder.
 CPP_ONLY = ("boost/", "base/json.h", "CLI/", "spdlog/", "prometheus/")
