@@ -26,6 +26,7 @@ class App {
   Status run(const ModelLoader& load) {
     ASSIGN_OR_RETURN(server_, http::HttpServer::listen(options_.http, http::Router(routes(service_))));
     service_.attach(server_->poster());
+    service_.set_watching(options_.watching);
     server_->on_signals({SIGINT, SIGTERM}, [this](int /*signal*/) { on_signal(); });
     if (options_.on_listening) options_.on_listening(server_->url());
     start_loading(load);

@@ -9,12 +9,14 @@
 #include "server/http/options.h"
 #include "server/openai/completion_request.h"
 #include "server/served_model.h"
+#include "server/watching.h"
 
 namespace pegainfer::server {
 
 struct AppOptions {
   http::Options http;
   openai::ApiLimits api;
+  Watching watching;
   std::chrono::milliseconds shutdown_timeout{30'000};  // for requests under way after the first signal
   // Called once the port is open, with "http://127.0.0.1:8000".
   std::function<void(const std::string& url)> on_listening;

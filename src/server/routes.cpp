@@ -23,6 +23,9 @@ std::vector<http::Route> routes(Service& service) {
       {"GET", "/readyz", to(&Service::health)},
       {"GET", "/livez", to(&Service::live)},
       {"GET", "/version", to(&Service::version)},
+      {"GET", "/metrics", to(&Service::metrics)},
+      {"POST", "/start_profile", to(&Service::start_profile)},
+      {"POST", "/stop_profile", to(&Service::stop_profile)},
   };
 }
 

@@ -14,6 +14,7 @@
 #include "server/http/server.h"
 #include "server/openai/completion_request.h"
 #include "server/served_model.h"
+#include "server/watching.h"
 #include "server/worker.h"
 
 namespace pegainfer::server {
@@ -24,6 +25,7 @@ class Service {
 
   // Before the first request: how the engine's thread reaches the server's.
   void attach(http::Poster poster) { poster_ = std::move(poster); }
+  void set_watching(Watching watching) { watching_ = std::move(watching); }
   // Until then every request that needs a model is answered 503.
   void set_model(ServedModel model) { model_ = std::move(model); }
   // From now on /health is 503, for load balancers; requests that still arrive are the engine's to refuse.
@@ -39,6 +41,9 @@ class Service {
   void health(const http::Request& request, http::ResponderPtr responder);
   void live(const http::Request& request, http::ResponderPtr responder);
   void version(const http::Request& request, http::ResponderPtr responder);
+  void metrics(const http::Request& request, http::ResponderPtr responder);
+  void start_profile(const http::Request& request, http::ResponderPtr responder);
+  void stop_profile(const http::Request& request, http::ResponderPtr responder);
 
  private:
   // Null after an answer was given: there is no model yet, or no longer.
@@ -54,6 +59,7 @@ class Service {
   std::shared_ptr<const LoadStatus> load_status_;
   std::optional<http::Poster> poster_;
   std::optional<ServedModel> model_;
+  Watching watching_;
   bool draining_ = false;
   uint64_t num_jobs_started_ = 0;
   std::unordered_map<uint64_t, std::unique_ptr<CompletionJob>> jobs_;

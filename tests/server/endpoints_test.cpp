@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <set>
+#include <string>
 
 #include "server/http_client.h"
 #include "server/routes.h"
@@ -120,8 +122,10 @@ TEST(Endpoints, DrainingIsSaidAndWhatRunsFinishes) {
 TEST(Endpoints, EveryRouteRefusesGarbage) {
   TestServer server;
   server::Service unused{openai::ApiLimits{}};
+  // They take no body, so they look at none: load generators send their request's along.
+  const std::set<std::string> bodiless = {"/start_profile", "/stop_profile"};
   for (const http::Route& route : server::routes(unused)) {
-    if (route.method != "POST") continue;
+    if (route.method != "POST" || bodiless.contains(route.path)) continue;
     for (const char* body :
          {"", "{", "null", "[]", "42", "\"x\"", "{}", "\xff", R"({"prompt":{},"tokens":{}})"}) {
       const auto answer = ask(server.port(), post(route.path, body));

@@ -21,6 +21,7 @@ TestServer::TestServer(TestServerOptions options)
   CHECK(server.has_value(), "{}", server.error().message);
   server_ = *std::move(server);
   service_.attach(server_->poster());
+  service_.set_watching(std::move(options.watching));
   thread_ = std::jthread([this] { server_->run(); });
   if (options.loaded) load();
 }

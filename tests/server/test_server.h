@@ -20,6 +20,7 @@ struct TestServerOptions {
   http::Options http = {};
   openai::ApiLimits api = {};
   openai::SamplingDefaults defaults = {};
+  server::Watching watching = {};
   bool loaded = true;  // false: still loading until load() is called
 };
 

@@ -78,6 +78,14 @@ class ConnectionResponder final : public Responder {
   bool streaming_ = false;
 };
 
+// The methods of RFC 9110: a client may send any word, but not make it a label.
+std::string_view known_method(std::string_view method) {
+  for (const std::string_view known :
+       {"GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH", "CONNECT", "TRACE"})
+    if (method == known) return known;
+  return "other";
+}
+
 Response fault_response(const Fault& fault) {
   return error_response(fault.status, {.message = fault.message, .code = fault.code});
 }
@@ -186,6 +194,10 @@ void Connection::on_header() {
   const Request& request = parser_.request();
   first_request_ = false;
   number_ = ++context_.num_requests;
+  exchanging_ = true;
+  status_ = 0;
+  method_ = known_method(request.method);
+  exchange_begin_ = std::chrono::steady_clock::now();
   is_head_ = request.method == "HEAD";
   http10_ = request.minor_version == 0;
   request_id_ = safe_request_id(request);
@@ -230,7 +242,13 @@ void Connection::dispatch() {
 }
 
 void Connection::reject(const Fault& fault) {
-  if (!parser_.in_body()) request_id_ = new_request_id();
+  if (!parser_.in_body()) {  // its headers were not understood
+    request_id_ = new_request_id();
+    match_ = {};
+    exchanging_ = true;
+    method_ = known_method({});
+    exchange_begin_ = std::chrono::steady_clock::now();
+  }
   close_after_answer_ = true;
   answer(fault_response(fault));
 }
@@ -317,6 +335,7 @@ void Connection::set_disconnect_callback(uint64_t number, std::function<void()> 
 void Connection::append_head(int status, const std::string& content_type,
                              const std::vector<Header>& headers) {
   close_after_answer_ = close_after_answer_ || context_.draining;
+  status_ = status;
   auto out = std::back_inserter(out_);
   fmt::format_to(out, "HTTP/1.1 {} {}\r\ndate: {}\r\nserver: pegainfer\r\nx-request-id: {}\r\n", status,
                  reason_phrase(status), http_date(), request_id_);
@@ -331,6 +350,7 @@ void Connection::append_head(int status, const std::string& content_type,
 
 // The answer is complete, though not yet written: the next request may be read.
 void Connection::finish_answer() {
+  report_exchange();
   disconnect_callback_ = nullptr;
   is_head_ = false;
   if (close_after_answer_) {
@@ -343,6 +363,16 @@ void Connection::finish_answer() {
     process_input();
     wait_readable();
   }
+}
+
+void Connection::report_exchange() {
+  if (!std::exchange(exchanging_, false) || !context_.options.on_exchange) return;
+  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - exchange_begin_;
+  context_.options.on_exchange(
+      {.method = method_,
+       .handler = match_.route == nullptr ? std::string_view("none") : std::string_view(match_.route->path),
+       .status = status_,
+       .seconds = seconds.count()});
 }
 
 // ---------------------------------------------------------------------------------------------- writing
@@ -413,6 +443,7 @@ void Connection::drop() {
   read_timer_.cancel();
   write_timer_.cancel();
   socket_.close(ignored);
+  report_exchange();
   tell_disconnected();
   context_.connections.erase(self);
   if (context_.connections.empty() && context_.on_empty) std::exchange(context_.on_empty, nullptr)();

@@ -4,6 +4,7 @@
 
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -67,6 +68,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void reject(const Fault& fault);
   void answer(Response response);
   void finish_answer();
+  void report_exchange();
   [[nodiscard]] bool outstanding(uint64_t number) const;
 
   void append_head(int status, const std::string& content_type, const std::vector<Header>& headers);
@@ -105,6 +107,10 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool is_head_ = false;
   bool http10_ = false;
   bool streaming_ = false;
+  bool exchanging_ = false;  // the request has not been reported yet
+  int status_ = 0;           // of its answer, once that has begun
+  std::string_view method_;  // for the report
+  std::chrono::steady_clock::time_point exchange_begin_;
   std::function<void()> disconnect_callback_;
   uint64_t timer_stamp_ = 0;  // which wait read_timer_ stands for
 };

@@ -4,7 +4,9 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace pegainfer::http {
@@ -29,6 +31,14 @@ struct Timeouts {
   std::chrono::milliseconds linger{2'000};  // for the client to read an answer that closes the connection
 };
 
+// A request and its answer, told when the answer is complete or the client has left.
+struct Exchange {
+  std::string_view method;   // "other" when it is none that HTTP servers know
+  std::string_view handler;  // the route's path; "none" when there is no route: never what the client made up
+  int status = 0;            // 0: the client left before there was one
+  double seconds = 0;        // since its headers were there
+};
+
 struct Options {
   std::string host = "127.0.0.1";
   uint16_t port = 8000;  // 0: any free one, see HttpServer::port()
@@ -37,6 +47,7 @@ struct Options {
   std::vector<std::string> allowed_hosts;
   Limits limits;
   Timeouts timeouts;
+  std::function<void(const Exchange&)> on_exchange;  // on the server's thread; empty: nobody asks
 };
 
 }  // namespace pegainfer::http
