@@ -97,7 +97,7 @@ void Scheduler::take_events(std::vector<RequestEvent>& events) {
 void Scheduler::on_result(StepResult& result) {
   CHECK(!launched_.empty(), "a result without a launch");
   Launched launched = std::move(launched_.front());
-  launched_.pop_front();
+  launched_.erase(launched_.begin());
   CHECK(result.seqs.size() == launched.size(), "{} results for {} sequences", result.seqs.size(),
         launched.size());
   for (size_t i = 0; i < launched.size(); ++i) apply(launched[i], result.seqs[i]);

@@ -5,7 +5,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <set>
 #include <string>
@@ -134,9 +133,9 @@ class Scheduler {
   std::unordered_map<RequestId, std::unique_ptr<Request>> requests_;
   std::vector<Request*> running_;  // by rank: the last one is the first to be preempted
   std::set<Request*, ByRank> waiting_;
-  std::vector<Request*> planned_;  // of the last plan, in its order
-  std::deque<Launched> launched_;  // uncollected, oldest first
-  std::vector<Launched> spare_;    // to be filled again
+  std::vector<Request*> planned_;   // of the last plan, in its order
+  std::vector<Launched> launched_;  // uncollected, oldest first; a few at most
+  std::vector<Launched> spare_;     // to be filled again
   std::vector<RequestEvent> events_;
   int64_t num_arrivals_ = 0;
   int num_retiring_ = 0;
