@@ -57,6 +57,11 @@ LlmEngine::LlmEngine(LlmEngineOptions options, std::unique_ptr<StepExecutor> exe
       scheduler_(scheduler_options(options_)) {
   CHECK(executor_ != nullptr && executor_->depth() >= 1, "the engine needs an executor");
   launches_.resize(static_cast<size_t>(executor_->depth()));
+  for (Launch& launch : launches_) {  // so that they need not grow, unless blocks are shared
+    launch.plan.seqs.reserve(static_cast<size_t>(options_.max_num_seqs));
+    launch.plan.token_ids.reserve(static_cast<size_t>(options_.max_num_batched_tokens));
+    launch.plan.block_ids.reserve(static_cast<size_t>(options_.info.num_kv_blocks));
+  }
   publish();
   thread_ = std::jthread([this] { run(); });
 }
@@ -217,8 +222,6 @@ void LlmEngine::note_plan(const StepPlan& plan) {
     client.started = true;
   }
   if (observed()) observe_plan(plan);
-  // A step may be long: who looks meanwhile sees them running.
-  if (!plan.scheduled.empty() || !plan.preempted.empty()) publish();
 }
 
 void LlmEngine::collect() {
