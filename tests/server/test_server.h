@@ -18,7 +18,7 @@ struct TestServerOptions {
   FakeEngineOptions engine = {};
   FakeTokenizerOptions tokenizer = {};
   http::Options http = {};
-  server::ServiceOptions service = {};
+  openai::ApiLimits api = {};
   openai::SamplingDefaults defaults = {};
   server::Watching watching = {};
   bool loaded = true;  // false: still loading until load() is called
