@@ -33,12 +33,15 @@ struct ServeFlags {
   std::vector<std::string> served_names;
   std::string max_body = "8M";
   double shutdown_seconds = 30;
+  double request_timeout = 0;
+  double stall_seconds = 60;
+  double write_stall_seconds = 30;
 };
 
 void add_flags(CLI::App& command, ServeFlags& flags) {
   add_model_flags(command, flags.model);
   http::Options& http = flags.app.http;
-  openai::ApiLimits& api = flags.app.api;
+  openai::ApiLimits& api = flags.app.service.api;
   command.add_option("--host", http.host, "Address to listen on; 0.0.0.0: all of this machine")
       ->capture_default_str()
       ->group(kServerGroup);
@@ -59,6 +62,32 @@ void add_flags(CLI::App& command, ServeFlags& flags) {
       ->check(CLI::Range(0.0, 86400.0))
       ->capture_default_str()
       ->group(kServerGroup);
+  command
+      .add_option(
+          "--request-timeout", flags.request_timeout,
+          "Seconds a request may take in all, in the queue and running, when its body names no timeout; "
+          "0: no limit")
+      ->check(CLI::Range(0.0, 604800.0))
+      ->capture_default_str()
+      ->group(kServerGroup);
+  command
+      .add_option("--engine-stall-timeout", flags.stall_seconds,
+                  "Not ready (/readyz, /health) when there is work and no step ended for so many seconds")
+      ->check(CLI::Range(0.1, 86400.0))
+      ->capture_default_str()
+      ->group(kServerGroup);
+  command
+      .add_option("--write-stall-timeout", flags.write_stall_seconds,
+                  "Seconds without a client taking a byte of its answer, until it is dropped")
+      ->check(CLI::Range(0.1, 86400.0))
+      ->capture_default_str()
+      ->group(kLimitsGroup);
+  command
+      .add_option("--max-stream-buffer-bytes", http.limits.max_pending,
+                  "Bytes that may wait for a slow reader of a stream, until it is dropped")
+      ->check(CLI::Range(size_t{1024}, size_t{1} << 30U))
+      ->capture_default_str()
+      ->group(kLimitsGroup);
   command.add_option("--max-connections", http.limits.max_connections, "Connections at the same time")
       ->check(CLI::Range(1, 1 << 20))
       ->capture_default_str()
@@ -117,6 +146,10 @@ Status serve(ServeFlags& flags) {
   if (max_body < 1) return invalid_argument("--max-body-bytes must be at least 1", "--max-body-bytes");
   flags.app.http.limits.max_body = static_cast<size_t>(max_body);
   flags.app.shutdown_timeout = std::chrono::milliseconds(static_cast<int64_t>(flags.shutdown_seconds * 1000));
+  flags.app.service.request_timeout = std::chrono::duration<double>(flags.request_timeout);
+  flags.app.service.engine_stall_timeout = std::chrono::duration<double>(flags.stall_seconds);
+  flags.app.http.timeouts.write_stall =
+      std::chrono::milliseconds(static_cast<int64_t>(flags.write_stall_seconds * 1000));
   // The line is for scripts that pass --port 0, so it goes to standard output, and at once.
   flags.app.on_listening = [](const std::string& url) {
     fmt::print("listening on {}\n", url);

@@ -18,10 +18,6 @@ double seconds_between(TimePoint begin, TimePoint end) {
 
 bool reached(TimePoint time) { return time != TimePoint{}; }
 
-void increment(std::atomic<uint64_t>& counter, uint64_t by) {
-  counter.store(counter.load(std::memory_order_relaxed) + by, std::memory_order_relaxed);
-}
-
 }  // namespace
 
 struct EngineMetrics::Histograms {
@@ -56,14 +52,13 @@ void EngineMetrics::attach(const std::shared_ptr<const Engine>& engine, const st
   labels_ = {{"model_name", model_name}, {"engine", "0"}};
   cache_config_ = std::move(cache_config);
   histograms_ = std::make_unique<Histograms>(engine->info().max_model_len);
+  attached_.store(true, std::memory_order_release);
 }
 
 // ------------------------------------------------------------------------------------ the engine's thread
 
 void EngineMetrics::on_queued(const QueuedRequest& request, TimePoint /*now*/) {
-  live_.emplace(request.id, Live{.num_prompt_tokens = request.num_prompt_tokens,
-                                 .max_tokens = request.max_tokens,
-                                 .group = request.group});
+  live_.emplace(request.id, Live{.max_tokens = request.max_tokens, .group = request.group});
   if (request.group == 0) return;
   Group& group = groups_[request.group];
   ++group.num_queued;
@@ -74,29 +69,20 @@ void EngineMetrics::on_scheduled(RequestId /*id*/, int /*num_cached_tokens*/, Ti
 
 void EngineMetrics::on_preempted(RequestId /*id*/, TimePoint /*now*/) {}
 
-void EngineMetrics::on_tokens(RequestId id, int /*num_tokens*/, bool first, double since_last,
+void EngineMetrics::on_tokens(RequestId /*id*/, int /*num_tokens*/, bool first, double since_last,
                               TimePoint /*now*/) {
-  if (!first) return histograms_->inter_token.observe(since_last);
-  histograms_->first_token.observe(since_last);
-  if (const auto found = live_.find(id); found != live_.end()) count_prompt(found->second);
-}
-
-// As vLLM counts: the whole prompt, what the prefix cache gave included, once it has been computed.
-void EngineMetrics::count_prompt(Live& request) {
-  if (std::exchange(request.counted, true)) return;
-  increment(prompt_tokens_, static_cast<uint64_t>(request.num_prompt_tokens));
+  (first ? histograms_->first_token : histograms_->inter_token).observe(since_last);
 }
 
 void EngineMetrics::on_finished(RequestId id, const Finish& finish, const RequestTimes& times) {
-  increment(num_finished_.at(static_cast<size_t>(finish.reason)), 1);
+  auto& count = num_finished_.at(static_cast<size_t>(finish.reason));
+  count.store(count.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);  // nobody else writes
   observe_times(finish, times);
   histograms_->prompt_tokens.observe(finish.usage.prompt_tokens);
   histograms_->generation_tokens.observe(finish.usage.completion_tokens);
   const auto node = live_.extract(id);
   if (node.empty()) return;
-  Live& request = node.mapped();
-  // A prompt that was only scored has no first token.
-  if (finish.reason == FinishReason::kLength || finish.reason == FinishReason::kStop) count_prompt(request);
+  const Live& request = node.mapped();
   histograms_->max_tokens.observe(request.max_tokens);
   leave_group(request.group, finish.usage.completion_tokens);
 }
@@ -140,6 +126,7 @@ void EngineMetrics::on_step(const StepObservation& step) {
 // --------------------------------------------------------------------------------------------- the scrape
 
 void EngineMetrics::collect(MetricsPage& page) const {
+  if (!attached_.load(std::memory_order_acquire)) return;
   const std::shared_ptr<const Engine> engine = engine_.lock();
   if (engine == nullptr) return;
   const EngineStats stats = engine->stats();
@@ -176,7 +163,7 @@ void EngineMetrics::collect_counters(MetricsPage& page, const EngineStats& stats
   count("vllm:num_preemptions_total", "Cumulative number of preemptions from the engine.",
         stats.num_preemptions_total);
   count("vllm:prompt_tokens_total", "Number of prefill tokens processed, those of the prefix cache included.",
-        prompt_tokens_.load(std::memory_order_relaxed));
+        stats.prompt_tokens_total);
   count("vllm:generation_tokens_total", "Number of generation tokens processed.",
         stats.generation_tokens_total);
 

@@ -43,10 +43,8 @@ class EngineMetrics final : public EngineObserver, public MetricsSource {
   static constexpr size_t kNumReasons = 5;  // of FinishReason
   struct Histograms;
   struct Live {
-    int num_prompt_tokens = 0;
     int max_tokens = 0;
     uint64_t group = 0;
-    bool counted = false;  // in prompt_tokens_
   };
   struct Group {
     int num_queued = 0;
@@ -54,7 +52,6 @@ class EngineMetrics final : public EngineObserver, public MetricsSource {
     int max_generated = 0;
   };
 
-  void count_prompt(Live& request);
   void observe_times(const Finish& finish, const RequestTimes& times);
   void leave_group(uint64_t id, int num_generated);
   void collect_stats(MetricsPage& page, const EngineStats& stats) const;
@@ -62,14 +59,14 @@ class EngineMetrics final : public EngineObserver, public MetricsSource {
   void collect_histograms(MetricsPage& page) const;
   void collect_cache_config(MetricsPage& page, const EngineInfo& info) const;
 
-  // Set by attach().
+  // Set by attach(), once.
+  std::atomic<bool> attached_{false};
   std::weak_ptr<const Engine> engine_;
   Labels labels_;
   Labels cache_config_;
   std::unique_ptr<Histograms> histograms_;
 
   // Written by the engine's thread alone.
-  std::atomic<uint64_t> prompt_tokens_{0};
   std::array<std::atomic<uint64_t>, kNumReasons> num_finished_{};
   std::unordered_map<RequestId, Live> live_;
   std::unordered_map<uint64_t, Group> groups_;

@@ -21,7 +21,7 @@ constexpr std::chrono::milliseconds kLastBytes{2'000};
 
 class App {
  public:
-  explicit App(AppOptions options) : options_(std::move(options)), service_(options_.api, load_status_) {}
+  explicit App(AppOptions options) : options_(std::move(options)), service_(options_.service, load_status_) {}
 
   Status run(const ModelLoader& load) {
     ASSIGN_OR_RETURN(server_, http::HttpServer::listen(options_.http, http::Router(routes(service_))));

@@ -7,7 +7,7 @@
 
 #include "pegainfer/result.h"
 #include "server/http/options.h"
-#include "server/openai/completion_request.h"
+#include "server/options.h"
 #include "server/served_model.h"
 #include "server/watching.h"
 
@@ -15,7 +15,7 @@ namespace pegainfer::server {
 
 struct AppOptions {
   http::Options http;
-  openai::ApiLimits api;
+  ServiceOptions service;
   Watching watching;
   std::chrono::milliseconds shutdown_timeout{30'000};  // for requests under way after the first signal
   // Called once the port is open, with "http://127.0.0.1:8000".

@@ -59,9 +59,27 @@ std::vector<std::vector<TokenId>> CompletionJob::encode_prompts(const Completion
   return prompts;
 }
 
+// A prompt's tokens are not known yet: what is reserved for a text is an estimate, put right by submit().
+Status CompletionJob::reserve() {
+  constexpr size_t kBytesPerToken = 4;
+  std::vector<std::unique_ptr<Admission>> places;
+  for (const openai::Prompt& prompt : request_.prompts) {
+    const auto* text = std::get_if<std::string>(&prompt);
+    const size_t num_tokens =
+        text == nullptr ? std::get<std::vector<TokenId>>(prompt).size() : text->size() / kBytesPerToken + 1;
+    for (int i = 0; i < request_.n; ++i) {
+      ASSIGN_OR_RETURN(places.emplace_back(), model_.engine->reserve(static_cast<int64_t>(num_tokens)));
+    }
+  }
+  places_ = std::move(places);
+  return ok_status();
+}
+
 void CompletionJob::start(std::vector<std::vector<TokenId>> prompts,
                           const std::function<TokenSink(size_t)>& make_sink) {
   prompts_ = std::move(prompts);
+  for (size_t i = 0; i < prompts_.size(); ++i)
+    groups_.push_back(request_.n > 1 ? model_.engine->new_group() : 0);
   make_choices();
   for (size_t i = 0; i < choices_.size(); ++i) {
     GenerateRequest request = make_request(i);
@@ -99,11 +117,19 @@ void CompletionJob::make_choices() {
   }
 }
 
-GenerateRequest CompletionJob::make_request(size_t choice) const {
+GenerateRequest CompletionJob::make_request(size_t choice) {
   const auto n = static_cast<size_t>(request_.n);
   GenerateRequest request;
   request.prompt = prompts_[choice / n];
   request.sampling = request_.sampling;
+  request.priority = request_.priority;
+  request.cache_salt = request_.cache_salt;
+  request.group = groups_[choice / n];
+  request.arrival = arrival_;
+  request.name = request_id_;
+  if (choice < places_.size()) request.admission = std::move(places_[choice]);
+  if (timeout_.count() > 0)
+    request.deadline = arrival_ + std::chrono::duration_cast<std::chrono::steady_clock::duration>(timeout_);
   SamplingParams& s = request.sampling;
   if (s.seed) *s.seed += choice % n;  // the choices of one prompt differ, and the same request repeats them
   if (eos_is_scored_) s.ignore_eos = true;
@@ -143,7 +169,7 @@ void CompletionJob::on_event(size_t index, TokenEvent event) {
     choice.done = true;
     ++num_done_;
     const FinishReason reason = delta.finish->reason;
-    if (reason == FinishReason::kError || reason == FinishReason::kCancelled) return fail(*delta.finish);
+    if (reason != FinishReason::kStop && reason != FinishReason::kLength) return fail(*delta.finish);
   }
   report_eos(delta);
   openai::ChoicePart part = choice.parts.next(std::move(delta));
@@ -174,7 +200,10 @@ void CompletionJob::finish() {
 void CompletionJob::fail(const Finish& finish) {
   cancel();
   openai::ApiError error{500, finish.message, "server_error", "", "engine_error", 0};
-  if (finish.reason == FinishReason::kCancelled) {  // not by us: the server is being stopped
+  if (finish.reason == FinishReason::kTimeout) {
+    error = {504, finish.message, "timeout_error", "", "request_timeout", 0};
+    if (error.message.empty()) error.message = "the request's time is over";
+  } else if (finish.reason == FinishReason::kCancelled) {  // not by us: the server is being stopped
     error = {503, finish.message, "unavailable_error", "", "server_shutting_down", 1};
     if (error.message.empty()) error.message = "the server is shutting down";
   }

@@ -2,7 +2,9 @@
 // server's thread.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -28,6 +30,14 @@ class CompletionJob {
                                                           const Tokenizer& tokenizer);
   [[nodiscard]] const openai::CompletionRequest& request() const { return request_; }
 
+  // Takes the places in the engine's queue that the choices need, before anything is tokenized; an error
+  // (the queue is full) takes none.
+  Status reserve();
+  // How long the request may take in all; 0: no limit. Before start().
+  void set_timeout(std::chrono::duration<double> timeout) { timeout_ = timeout; }
+  void set_request_id(std::string id) { request_id_ = std::move(id); }
+  [[nodiscard]] std::chrono::steady_clock::time_point arrival() const { return arrival_; }
+
   // Submits every choice, or answers with the error. `make_sink(i)`: where the events of choice i go.
   void start(std::vector<std::vector<TokenId>> prompts, const std::function<TokenSink(size_t)>& make_sink);
   void on_event(size_t choice, TokenEvent event);
@@ -50,7 +60,7 @@ class CompletionJob {
   };
 
   void make_choices();
-  [[nodiscard]] GenerateRequest make_request(size_t choice) const;
+  [[nodiscard]] GenerateRequest make_request(size_t choice);
   [[nodiscard]] Usage usage() const;
   void report_eos(TextDelta& delta) const;
   void finish();
@@ -62,6 +72,11 @@ class CompletionJob {
   openai::CompletionRequest request_;
   http::ResponderPtr responder_;
   openai::CompletionWriter writer_;
+  std::chrono::steady_clock::time_point arrival_ = std::chrono::steady_clock::now();
+  std::chrono::duration<double> timeout_{0};
+  std::string request_id_;
+  std::vector<std::unique_ptr<Admission>> places_;  // [choices], until they are submitted
+  std::vector<uint64_t> groups_;                    // [prompts], 0: one choice
   std::vector<std::vector<TokenId>> prompts_;
   std::vector<std::string> prompt_texts_;  // [prompts], for echo
   std::vector<Choice> choices_;

@@ -24,6 +24,7 @@ std::vector<http::Route> routes(Service& service) {
       {"GET", "/livez", to(&Service::live)},
       {"GET", "/version", to(&Service::version)},
       {"GET", "/metrics", to(&Service::metrics)},
+      {"POST", "/reset_prefix_cache", to(&Service::reset_prefix_cache)},
       {"POST", "/start_profile", to(&Service::start_profile)},
       {"POST", "/stop_profile", to(&Service::stop_profile)},
   };

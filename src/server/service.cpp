@@ -2,6 +2,9 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
+#include <chrono>
+#include <cmath>
 #include <utility>
 
 #include "base/log.h"
@@ -14,8 +17,6 @@ namespace {
 
 // Prompts up to this many bytes are tokenized at once: it takes less than a millisecond or two.
 constexpr size_t kEncodeInline = 16U << 10U;
-// Work is pending and nothing moved for so long: the engine hangs.
-constexpr double kStuckSeconds = 60;
 
 http::Response json_response(std::string body) {
   http::Response response;
@@ -40,8 +41,14 @@ size_t text_bytes(const openai::CompletionRequest& request) {
 
 }  // namespace
 
-Service::Service(openai::ApiLimits limits, std::shared_ptr<const LoadStatus> load_status)
-    : limits_(limits), load_status_(std::move(load_status)) {}
+Service::Service(ServiceOptions options, std::shared_ptr<const LoadStatus> load_status)
+    : options_(std::move(options)), load_status_(std::move(load_status)) {}
+
+void Service::attach(http::Poster poster) {
+  poster_ = poster;
+  events_ = std::make_shared<EventBox>(std::move(poster),
+                                       [this](EventBox::Item&& item) { deliver(std::move(item)); });
+}
 
 // ------------------------------------------------------------------------------------------ state of the
 // server
@@ -62,7 +69,7 @@ std::optional<openai::ApiError> Service::unready() const {
   if (!model_) return loading_error();
   const EngineStats stats = model_->engine->stats();
   if (!stats.healthy) return unavailable("The engine has failed", "engine_unavailable");
-  if (stats.seconds_since_progress > kStuckSeconds) {
+  if (stats.seconds_since_progress > options_.engine_stall_timeout.count()) {
     return unavailable(
         fmt::format("The engine has made no progress for {:.0f} s", stats.seconds_since_progress),
         "engine_unavailable");
@@ -98,11 +105,21 @@ void Service::completions(const http::Request& request, http::ResponderPtr respo
   auto parsed = openai::parse_completion(request.body, {.model_names = model->names,
                                                         .engine = model->engine->info(),
                                                         .defaults = model->defaults,
-                                                        .limits = limits_});
+                                                        .limits = options_.api});
   if (!parsed) return answer_error(*responder, parsed.error());
+  auto new_job = std::make_unique<CompletionJob>(*model, *std::move(parsed), responder);
+  if (const Status reserved = new_job->reserve(); !reserved) {
+    openai::ApiError error = openai::to_api_error(reserved.error());
+    if (error.status == 429) error.retry_after = retry_after();
+    return responder->send(to_response(error));
+  }
+  const openai::CompletionRequest& asked = new_job->request();
+  new_job->set_timeout(asked.timeout ? std::chrono::duration<double>(*asked.timeout)
+                                     : options_.request_timeout);
+  new_job->set_request_id(asked.request_id.empty() ? request.request_id : asked.request_id);
   const uint64_t id = ++num_jobs_started_;
   responder->on_disconnect([this, id] { abandon(id); });
-  auto& job = jobs_[id] = std::make_unique<CompletionJob>(*model, *std::move(parsed), responder);
+  auto& job = jobs_[id] = std::move(new_job);
   if (text_bytes(job->request()) <= kEncodeInline)
     return start_job(id, CompletionJob::encode_prompts(job->request(), *model->tokenizer));
 
@@ -122,18 +139,24 @@ void Service::start_job(uint64_t id, std::vector<std::vector<TokenId>> prompts) 
   const auto found = jobs_.find(id);
   if (found == jobs_.end()) return;
   found->second->start(std::move(prompts), [this, id](size_t choice) -> TokenSink {
-    return [this, id, choice, poster = *poster_](TokenEvent event) {
-      poster.post([this, id, choice, e = std::move(event)]() mutable { deliver(id, choice, std::move(e)); });
-    };
+    return [id, choice, events = events_](TokenEvent event) { events->put({id, choice, std::move(event)}); };
   });
   erase_if_finished(id);
 }
 
-void Service::deliver(uint64_t id, size_t choice, TokenEvent event) {
-  const auto found = jobs_.find(id);
+void Service::deliver(EventBox::Item item) {
+  const auto found = jobs_.find(item.job);
   if (found == jobs_.end()) return;
-  found->second->on_event(choice, std::move(event));
-  erase_if_finished(id);
+  found->second->on_event(item.choice, std::move(item.event));
+  erase_if_finished(item.job);
+}
+
+// When a place in the queue may be free again: those that wait, by how many run at once and how long one
+// takes of late.
+int Service::retry_after() const {
+  const EngineStats stats = model_->engine->stats();
+  const double rounds = static_cast<double>(stats.num_waiting) / std::max(stats.num_running, 1);
+  return static_cast<int>(std::clamp(std::ceil(rounds * mean_job_seconds_), 1.0, 60.0));
 }
 
 // May be called out of a write of the job itself, so it is destroyed a little later.
@@ -147,7 +170,20 @@ void Service::abandon(uint64_t id) {
 
 void Service::erase_if_finished(uint64_t id) {
   const auto found = jobs_.find(id);
-  if (found != jobs_.end() && found->second->finished()) jobs_.erase(found);
+  if (found == jobs_.end() || !found->second->finished()) return;
+  constexpr double kWeight = 0.05;
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - found->second->arrival();
+  mean_job_seconds_ += kWeight * (took.count() - mean_job_seconds_);
+  jobs_.erase(found);
+}
+
+// ------------------------------------------------------------------------------------------ operations
+
+void Service::reset_prefix_cache(const http::Request& /*request*/, http::ResponderPtr responder) {
+  const ServedModel* model = ready_model(*responder);
+  if (model == nullptr) return;
+  model->engine->reset_prefix_cache();
+  responder->send(json_response("{}"));
 }
 
 // ------------------------------------------------------------------------------------- models, tokenizer

@@ -10,9 +10,10 @@
 #include <unordered_map>
 
 #include "server/completion_job.h"
+#include "server/event_box.h"
 #include "server/http/responder.h"
 #include "server/http/server.h"
-#include "server/openai/completion_request.h"
+#include "server/options.h"
 #include "server/served_model.h"
 #include "server/watching.h"
 #include "server/worker.h"
@@ -21,10 +22,10 @@ namespace pegainfer::server {
 
 class Service {
  public:
-  explicit Service(openai::ApiLimits limits, std::shared_ptr<const LoadStatus> load_status = nullptr);
+  explicit Service(ServiceOptions options, std::shared_ptr<const LoadStatus> load_status = nullptr);
 
   // Before the first request: how the engine's thread reaches the server's.
-  void attach(http::Poster poster) { poster_ = std::move(poster); }
+  void attach(http::Poster poster);
   void set_watching(Watching watching) { watching_ = std::move(watching); }
   // Until then every request that needs a model is answered 503.
   void set_model(ServedModel model) { model_ = std::move(model); }
@@ -42,6 +43,7 @@ class Service {
   void live(const http::Request& request, http::ResponderPtr responder);
   void version(const http::Request& request, http::ResponderPtr responder);
   void metrics(const http::Request& request, http::ResponderPtr responder);
+  void reset_prefix_cache(const http::Request& request, http::ResponderPtr responder);
   void start_profile(const http::Request& request, http::ResponderPtr responder);
   void stop_profile(const http::Request& request, http::ResponderPtr responder);
 
@@ -51,17 +53,20 @@ class Service {
   [[nodiscard]] std::optional<openai::ApiError> unready() const;
   [[nodiscard]] openai::ApiError loading_error() const;
   void start_job(uint64_t job, std::vector<std::vector<TokenId>> prompts);
-  void deliver(uint64_t job, size_t choice, TokenEvent event);
+  void deliver(EventBox::Item item);
+  [[nodiscard]] int retry_after() const;
   void abandon(uint64_t job);
   void erase_if_finished(uint64_t job);
 
-  openai::ApiLimits limits_;
+  ServiceOptions options_;
   std::shared_ptr<const LoadStatus> load_status_;
   std::optional<http::Poster> poster_;
+  std::shared_ptr<EventBox> events_;  // sinks hold it, too
   std::optional<ServedModel> model_;
   Watching watching_;
   bool draining_ = false;
   uint64_t num_jobs_started_ = 0;
+  double mean_job_seconds_ = 0;  // of late, for retry-after
   std::unordered_map<uint64_t, std::unique_ptr<CompletionJob>> jobs_;
   std::unordered_map<uint64_t, http::ResponderPtr> waiting_;  // for the worker
   Worker worker_;                                             // last: its work refers to what is above

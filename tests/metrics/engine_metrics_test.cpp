@@ -78,7 +78,6 @@ TEST_F(EngineMetricsTest, IntervalsOfOneRequest) {
   EXPECT_EQ(p.value("vllm:request_params_max_tokens_sum"), 100);
   EXPECT_EQ(p.value("vllm:request_params_n_sum"), 1);
   EXPECT_EQ(p.value("vllm:request_max_num_generation_tokens_sum"), 3);
-  EXPECT_EQ(p.value("vllm:prompt_tokens_total"), 30);
   EXPECT_EQ(p.value("vllm:request_success_total", {{"finished_reason", "length"}}), 1);
 }
 
@@ -90,14 +89,6 @@ TEST_F(EngineMetricsTest, ARequestThatNeverRanHasNoIntervalsButItsWhole) {
   EXPECT_EQ(p.value("vllm:request_queue_time_seconds_count"), 0);
   EXPECT_EQ(p.value("vllm:request_prefill_time_seconds_count"), 0);
   EXPECT_EQ(p.value("vllm:request_success_total", {{"finished_reason", "timeout"}}), 1);
-  EXPECT_EQ(p.value("vllm:prompt_tokens_total"), 0);  // it was not computed
-}
-
-TEST_F(EngineMetricsTest, AScoredPromptCounts) {
-  queue(1, 30, 0);
-  finish(1, FinishReason::kLength, 30, 0,
-         {.arrival = at(0), .queued = at(0), .scheduled = at(1), .finished = at(5)});
-  EXPECT_EQ(page().value("vllm:prompt_tokens_total"), 30);
 }
 
 TEST_F(EngineMetricsTest, ChoicesOfOnePromptAreOneRequest) {

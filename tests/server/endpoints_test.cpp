@@ -121,9 +121,9 @@ TEST(Endpoints, DrainingIsSaidAndWhatRunsFinishes) {
 // Whatever the route, wrong types never reach a handler unchecked and never give a 5xx.
 TEST(Endpoints, EveryRouteRefusesGarbage) {
   TestServer server;
-  server::Service unused{openai::ApiLimits{}};
+  server::Service unused{server::ServiceOptions{}};
   // They take no body, so they look at none: load generators send their request's along.
-  const std::set<std::string> bodiless = {"/start_profile", "/stop_profile"};
+  const std::set<std::string> bodiless = {"/start_profile", "/stop_profile", "/reset_prefix_cache"};
   for (const http::Route& route : server::routes(unused)) {
     if (route.method != "POST" || bodiless.contains(route.path)) continue;
     for (const char* body :

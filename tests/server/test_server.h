@@ -18,7 +18,7 @@ struct TestServerOptions {
   FakeEngineOptions engine = {};
   FakeTokenizerOptions tokenizer = {};
   http::Options http = {};
-  openai::ApiLimits api = {};
+  server::ServiceOptions service = {};
   openai::SamplingDefaults defaults = {};
   server::Watching watching = {};
   bool loaded = true;  // false: still loading until load() is called

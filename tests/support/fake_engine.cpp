@@ -85,7 +85,16 @@ Result<RequestId> FakeEngine::submit(GenerateRequest request) {
   if (draining_) return Error{Code::kUnavailable, "the engine is shutting down", {}, {}};
   if (!totals_.healthy) return Error{Code::kUnavailable, "the engine has failed", {}, {}};
   const RequestId id{submitted_.size() + 1};
-  submitted_.push_back({id, request.prompt, request.sampling});
+  SubmittedRequest& seen = submitted_.emplace_back();
+  seen = {.id = id,
+          .prompt = request.prompt,
+          .sampling = request.sampling,
+          .priority = request.priority,
+          .cache_salt = request.cache_salt,
+          .group = request.group,
+          .name = request.name,
+          .has_place = request.admission != nullptr};
+  if (request.deadline) seen.time_left = *request.deadline - std::chrono::steady_clock::now();
   active_.push_back({.id = id, .request = std::move(request), .script = std::move(script)});
   changed_.notify_all();
   return id;
@@ -145,6 +154,12 @@ std::vector<SubmittedRequest> FakeEngine::submitted() const {
 std::vector<RequestId> FakeEngine::cancelled() const {
   const std::lock_guard lock(mutex_);
   return cancelled_;
+}
+
+void FakeEngine::time_out(std::string message) {
+  const std::lock_guard lock(mutex_);
+  end_all(FinishReason::kTimeout, message);
+  changed_.notify_all();
 }
 
 bool FakeEngine::wait_submitted(size_t count) const {

@@ -53,6 +53,12 @@ struct SubmittedRequest {
   RequestId id;
   std::vector<TokenId> prompt;
   SamplingParams sampling;
+  int priority = 0;
+  std::string cache_salt;
+  uint64_t group = 0;
+  std::string name;
+  std::optional<std::chrono::steady_clock::duration> time_left;  // until the deadline, when it was submitted
+  bool has_place = false;                                        // an Admission came with it
 };
 
 class FakeEngine final : public Engine {
@@ -77,6 +83,8 @@ class FakeEngine final : public Engine {
   void refuse_submits(std::optional<Error> error);
   // The next reservations are refused with this error; empty: accepted again.
   void refuse_reservations(std::optional<Error> error);
+  // As a deadline: every request ends with kTimeout.
+  void time_out(std::string message);
   // As a failed step: every request ends with kError, the engine is unhealthy and refuses.
   void kill(std::string message);
 

@@ -90,7 +90,7 @@ std::optional<Response> answer_without_handler(const Request& request, bool has_
   if (match.allow.empty())
     return error_response(404, {.message = "there is nothing at this path", .code = "not_found"});
   if (match.route == nullptr) return method_not_allowed(request, match);
-  if (has_body || request.method == "POST") return check_body_headers(request);
+  if (has_body) return check_body_headers(request);
   return std::nullopt;
 }
 

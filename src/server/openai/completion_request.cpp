@@ -163,6 +163,31 @@ void parse_stream(Fields& fields, CompletionRequest& out) {
   if (!inner.ok()) fields.fail("stream_options", inner.error().message, inner.error().type);
 }
 
+// vLLM's rule for a salt: 1 to 128 characters, none of @ / \\ and NUL.
+void parse_scheduling(Fields& fields, CompletionRequest& out) {
+  constexpr size_t kMaxSalt = 128;
+  constexpr size_t kMaxRequestId = 256;
+  constexpr double kMaxTimeout = 7 * 24 * 3600.0;
+  out.priority =
+      static_cast<int>(fields.integer("priority", std::numeric_limits<int32_t>::min(), kMaxInt).value_or(0));
+  out.timeout = fields.number("timeout", {0, kMaxTimeout, true});
+  if (auto salt = fields.text("cache_salt")) {
+    using namespace std::string_view_literals;
+    if (salt->empty() || salt->size() > kMaxSalt || salt->find_first_of("@/\\\0"sv) != std::string::npos) {
+      fields.fail(
+          "cache_salt",
+          fmt::format("cache_salt must have 1 to {} characters, none of them @, /, \\ or NUL", kMaxSalt));
+    }
+    out.cache_salt = *std::move(salt);
+  }
+  if (auto id = fields.text("request_id")) {
+    if (id->size() > kMaxRequestId)
+      fields.fail("request_id",
+                  fmt::format("request_id has {} bytes; at most {} are allowed", id->size(), kMaxRequestId));
+    out.request_id = *std::move(id);
+  }
+}
+
 }  // namespace
 
 Result<CompletionRequest> parse_completion(std::string_view body, const RequestContext& context) {
@@ -176,6 +201,7 @@ Result<CompletionRequest> parse_completion(std::string_view body, const RequestC
   parse_sampling(fields, context, out);
   parse_choices(fields, context, out);
   parse_output(fields, context, out);
+  parse_scheduling(fields, out);
   parse_stream(fields, out);
   if (!fields.ok()) return fields.error();
   return out;

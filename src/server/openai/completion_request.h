@@ -62,6 +62,10 @@ struct CompletionRequest {
   bool add_special_tokens = true;
   bool skip_special_tokens = true;
   std::optional<int> truncate_prompt_tokens;  // keep the last so many
+  int priority = 0;                           // lower goes first
+  std::optional<double> timeout;              // seconds until it ends, wherever it is then
+  std::string cache_salt;                     // only requests with the same one share cached prefixes
+  std::string request_id;                     // the client's name for it, in traces; "": none
   bool stream = false;
   StreamOptions stream_options;
 };

@@ -44,7 +44,6 @@ constexpr std::array kParameters = std::to_array<Parameter>({
     {"thinking_token_budget", Neutral::kNone},
     {"truncation_side", Neutral::kNone},
     {"kv_transfer_params", Neutral::kEmpty},
-    {"cache_salt", Neutral::kNone},
     // llama-server and SGLang
     {"repeat_penalty", Neutral::kOne},
     {"typical_p", Neutral::kOne},

@@ -283,7 +283,6 @@ TEST_F(CompletionRequestTest, WhatChangesTheResultAndIsNotImplementedIsRefusedBy
       {"bad_words", "[\"a\"]"},
       {"allowed_token_ids", "[1]"},
       {"prompt_logprobs", "1"},
-      {"cache_salt", "\"s\""},
       {"typical_p", "0.9"},
       {"mirostat", "2"},
       {"grammar", "\"root\""},
