@@ -222,6 +222,8 @@ void LlmEngine::note_plan(const StepPlan& plan) {
     client.started = true;
   }
   if (observed()) observe_plan(plan);
+  // A step may be long: who looks meanwhile sees them running.
+  if (!plan.scheduled.empty() || !plan.preempted.empty()) publish();
 }
 
 void LlmEngine::collect() {
