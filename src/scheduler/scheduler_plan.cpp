@@ -1,7 +1,6 @@
 // The part of the Scheduler that makes plans: who gets how many tokens of the step, who is taken in, who has
 // to give way.
 #include <algorithm>
-#include <iterator>
 
 #include "base/check.h"
 #include "scheduler/scheduler.h"
@@ -183,7 +182,9 @@ void Scheduler::emit(Request& request, StepPlan& plan) {
   const auto& blocks = request.blocks.blocks;
   seq.first_block = static_cast<int>(plan.block_ids.size());
   seq.num_blocks = static_cast<int>(blocks.size());
-  std::ranges::transform(blocks, std::back_inserter(plan.block_ids), [](BlockId id) { return id.value; });
+  plan.block_ids.resize(plan.block_ids.size() + blocks.size());
+  std::ranges::transform(blocks, plan.block_ids.begin() + seq.first_block,
+                         [](BlockId id) { return id.value; });
 
   seq.sample = end == request.num_tokens() + request.num_pending_tokens && sampling.max_tokens > 0;
   seq.temperature = sampling.temperature;
