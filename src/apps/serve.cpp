@@ -16,6 +16,7 @@
 #include "apps/model_flags.h"
 #include "apps/progress.h"
 #include "apps/sampling_defaults.h"
+#include "apps/watch.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "engine/load_engine.h"
@@ -26,10 +27,12 @@ namespace {
 
 constexpr const char* kServerGroup = "Server";
 constexpr const char* kLimitsGroup = "Limits";
+constexpr const char* kWatchGroup = "Watching";
 
 struct ServeFlags {
   ModelFlags model;
   server::AppOptions app;
+  WatchFlags watch;
   std::vector<std::string> served_names;
   std::string max_body = "8M";
   double shutdown_seconds = 30;
@@ -38,8 +41,19 @@ struct ServeFlags {
   double write_stall_seconds = 30;
 };
 
+void add_watch_flags(CLI::App& command, WatchFlags& flags) {
+  command
+      .add_option(
+          "--trace-dir", flags.trace_dir,
+          "Write a Chrome trace of steps and requests into this folder at the end, or at POST /stop_profile")
+      ->group(kWatchGroup);
+  command.add_flag("--disable-log-stats", flags.disable_log_stats, "No line of figures every ten seconds")
+      ->group(kWatchGroup);
+}
+
 void add_flags(CLI::App& command, ServeFlags& flags) {
   add_model_flags(command, flags.model);
+  add_watch_flags(command, flags.watch);
   http::Options& http = flags.app.http;
   openai::ApiLimits& api = flags.app.service.api;
   command.add_option("--host", http.host, "Address to listen on; 0.0.0.0: all of this machine")
@@ -106,15 +120,25 @@ void add_flags(CLI::App& command, ServeFlags& flags) {
   command.footer(kExitCodesHelp);
 }
 
-Result<server::ServedModel> load(EngineOptions options, const std::vector<std::string>& names,
+Watch::Served describe(const EngineOptions& options, const std::string& name, const LoadedEngine& loaded) {
+  Watch::Served served{.model_name = name, .device = loaded.backend->name() == "cpu" ? "" : "GPU "};
+  served.cache_config = {{"cache_dtype", options.kv_cache_dtype},
+                         {"enable_prefix_caching", options.enable_prefix_caching ? "True" : "False"},
+                         {"gpu_memory_utilization", fmt::format("{}", options.gpu_memory_utilization)},
+                         {"num_cpu_blocks", "0"}};
+  return served;
+}
+
+Result<server::ServedModel> load(EngineOptions options, const std::vector<std::string>& names, Watch& watch,
                                  const server::LoadContext& context) {
   options.on_dead = context.on_dead;
+  options.observers = watch.observers();
   ProgressBar bar = ProgressBar::to_stderr();
-  const Stopwatch watch;
+  const Stopwatch stopwatch;
   const auto on_progress = [&](const EngineLoadProgress& progress) {
     context.status.bytes_total = progress.bytes_total;
     context.status.bytes_done = progress.bytes_done;
-    bar.update(progress.bytes_done, progress.bytes_total, watch.seconds());
+    bar.update(progress.bytes_done, progress.bytes_total, stopwatch.seconds());
   };
   auto engine = load_engine(options, on_progress);
   bar.finish();
@@ -128,6 +152,7 @@ Result<server::ServedModel> load(EngineOptions options, const std::vector<std::s
   model.created =
       std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch())
           .count();
+  watch.engine_ready(model.engine, describe(options, model.names.front(), *loaded));
   return model;
 }
 
@@ -157,9 +182,13 @@ Status serve(ServeFlags& flags) {
   };
   std::signal(SIGPIPE, SIG_IGN);
   raise_descriptor_limit();
-  return server::run_app(flags.app, [&](const server::LoadContext& context) {
-    return load(engine, flags.served_names, context);
+  ASSIGN_OR_RETURN(const auto watch, Watch::create(flags.watch));
+  watch->connect(flags.app);
+  Status status = server::run_app(flags.app, [&](const server::LoadContext& context) {
+    return load(engine, flags.served_names, *watch, context);
   });
+  watch->finish();
+  return status;
 }
 
 }  // namespace
