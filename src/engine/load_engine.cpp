@@ -107,6 +107,9 @@ Result<LoadedEngine> load_engine(const EngineOptions& options, const EngineProgr
   LOG_INFO("{}", out.backend->description());
   // Beside the weights: parsing a large vocabulary takes as long as reading a small model.
   auto tokenizer = std::async(std::launch::async, [&checkpoint] { return load_tokenizer(checkpoint); });
+  // On the CPU the host's work takes its cores from the step it would be hidden behind, and a new request
+  // waits for one step more (docs/performance/overlap.md).
+  const bool overlap = options.async_scheduling.value_or(out.backend->name() != "cpu");
   const LoadOptions load{.dtype = options.dtype,
                          .kv_cache_dtype = options.kv_cache_dtype,
                          .max_model_len = options.max_model_len,
@@ -116,7 +119,7 @@ Result<LoadedEngine> load_engine(const EngineOptions& options, const EngineProgr
                          .kv_cache_memory_bytes = options.kv_cache_memory_bytes,
                          .memory_utilization = options.gpu_memory_utilization,
                          .num_kv_blocks = options.num_kv_blocks,
-                         .depth = options.async_scheduling.value_or(false) ? 2 : 1};
+                         .depth = overlap ? 2 : 1};
   ASSIGN_OR_RETURN(out.model, load_model(*out.backend, checkpoint, load, [&](uint64_t done, uint64_t total) {
                      report(LoadPhase::kWeights, done, total);
                    }));

@@ -193,6 +193,45 @@ TEST_F(LoadEngine, OptionsReachTheEngine) {
   EXPECT_EQ(loaded->engine->stats().num_total_blocks, 8);
 }
 
+TEST_F(LoadEngine, OverlapQueueAndCacheAreOptions) {
+  EngineOptions o = options();
+  const auto usual = load(o);
+  ASSERT_TRUE(usual);
+  EXPECT_EQ(usual->model.options.depth, 1);  // it does not pay on the CPU
+  SamplingParams p;
+  p.temperature = 0;
+  p.max_tokens = 20;
+  p.ignore_eos = true;
+  const std::vector<TokenId> prompt(40, 65);
+  const Answer cold = ask(*usual->engine, prompt, p).get();
+  EXPECT_EQ(ask(*usual->engine, prompt, p).get().finish.usage.cached_tokens, 32);
+
+  o.async_scheduling = true;
+  o.enable_prefix_caching = false;
+  o.max_num_seqs = 1;
+  o.max_queued_requests = 1;
+  o.max_queued_tokens = 50;
+  const auto loaded = load(o);
+  ASSERT_TRUE(loaded);
+  EXPECT_EQ(loaded->model.options.depth, 2);
+  for (int i = 0; i < 2; ++i) {
+    const Answer answer = ask(*loaded->engine, prompt, p).get();
+    EXPECT_EQ(answer.tokens, cold.tokens);
+    EXPECT_EQ(answer.finish.usage.cached_tokens, 0);
+  }
+  auto first = loaded->engine->reserve(40);
+  ASSERT_TRUE(first);
+  const auto tokens = loaded->engine->reserve(40);
+  ASSERT_FALSE(tokens);
+  EXPECT_THAT(tokens.error().message, HasSubstr("no more than 50 may"));
+  (*first)->start();
+  const auto second = loaded->engine->reserve(10);
+  const auto third = loaded->engine->reserve(10);
+  ASSERT_TRUE(second);
+  ASSERT_FALSE(third);
+  EXPECT_THAT(third.error().message, HasSubstr("no more than 1 may wait"));
+}
+
 TEST_F(LoadEngine, ErrorsNameWhatIsWrong) {
   const auto message = [&](const EngineOptions& o) {
     const auto loaded = load(o);

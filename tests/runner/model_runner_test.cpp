@@ -43,7 +43,7 @@ struct Machine {
   std::optional<LoadedModel> loaded;
   std::mt19937 random{7};
 
-  Machine(const Case& c, const std::vector<TinyTensor>& tensors) {
+  Machine(const Case& c, const std::vector<TinyTensor>& tensors, int depth = 1) {
     testing::write_model(c.model, tensors, directory.path());
     backend = *create_backend({.device = "cpu", .threads = 2, .check = true});
     const auto checkpoint = Checkpoint::open(directory.path().string(), {});
@@ -54,7 +54,8 @@ struct Machine {
                               .max_num_seqs = 16,
                               .max_num_batched_tokens = kMaxTokens,
                               .block_size = kBlockSize,
-                              .num_kv_blocks = kBlocks},
+                              .num_kv_blocks = kBlocks,
+                              .depth = depth},
                              {});
     CHECK(result.has_value(), "{}", result ? "" : result.error().message);
     loaded.emplace(*std::move(result));
@@ -278,6 +279,101 @@ TEST(ModelRunner, AStepThatWantsNoLogits) {
   run_alone(m.runner(), quiet, 160, 3);
   EXPECT_EQ(quiet.generated(), loud.generated());
   EXPECT_EQ(first_difference(quiet.logprobs, loud.logprobs), "");
+}
+
+// Two steps of three sequences, launched before anything of the first is known: the second one's tokens come
+// from the first on the device. One sequence changes its place, one is new, one was still in its prompt.
+TEST(ModelRunner, PendingTokensComeFromTheStepBefore) {
+  const Case c{"pending", testing::tiny_qwen3(), "bfloat16"};
+  Machine m(c, testing::tiny_tensors(c.model), 2);
+  EXPECT_EQ(m.runner().depth(), 2);
+  const auto tables = m.tables(4, 64);
+  std::vector<DrivenSeq> alone;
+  std::vector<DrivenSeq> seqs;
+  for (size_t i = 0; i < 4; ++i) {
+    seqs.push_back(make_seq(m.prompt(10 + 3 * static_cast<int>(i)), tables[i]));
+    seqs.back().temperature = i == 1 ? 1.5F : 0.0F;
+    seqs.back().seed = 77 + i;
+    seqs.back().want_prompt_logprobs = false;
+    seqs.back().top_n = i == 2 ? -1 : 4;
+    alone.push_back(seqs.back());
+  }
+  for (DrivenSeq& s : alone) run_alone(m.runner(), s, 160, 2);
+
+  const auto add = [&](StepPlan& plan, size_t i, int first, const std::vector<TokenId>& tokens, bool sample) {
+    ScheduledSeq& seq = plan.seqs.emplace_back();
+    seq.id = {i};
+    seq.num_computed_tokens = first;
+    seq.num_tokens = static_cast<int>(tokens.size());
+    seq.first_token = plan.num_tokens;
+    seq.first_block = static_cast<int>(plan.block_ids.size());
+    seq.num_blocks = static_cast<int>(tables[i].size());
+    seq.sample = sample;
+    seq.temperature = seqs[i].temperature;
+    seq.seed = seqs[i].seed;
+    seq.logprobs = seqs[i].top_n;
+    plan.token_ids.insert(plan.token_ids.end(), tokens.begin(), tokens.end());
+    plan.block_ids.insert(plan.block_ids.end(), tables[i].begin(), tables[i].end());
+    plan.num_tokens += seq.num_tokens;
+  };
+  const std::vector<TokenId>& long_prompt = seqs[3].tokens;
+  StepPlan first;
+  add(first, 3, 0, {long_prompt.begin(), long_prompt.begin() + 5}, false);
+  for (const size_t i : {0U, 1U, 2U}) add(first, i, 0, seqs[i].tokens, true);
+  StepPlan second;
+  for (const size_t i : {2U, 0U, 1U}) add(second, i, seqs[i].prompt_length, {kPendingToken}, true);
+  add(second, 3, 5, {long_prompt.begin() + 5, long_prompt.end()}, true);
+  m.runner().launch(first);
+  m.runner().launch(second);
+  StepResult result;
+  m.runner().collect(result);
+  for (const size_t i : {0U, 1U, 2U}) {
+    ASSERT_EQ(result.seqs[i + 1].tokens.size(), 1U);
+    EXPECT_EQ(result.seqs[i + 1].tokens[0], alone[i].generated()[0]);
+  }
+  EXPECT_TRUE(result.seqs[0].tokens.empty());
+  m.runner().collect(result);
+  const size_t order[] = {2, 0, 1, 3};
+  for (size_t r = 0; r < 4; ++r) {
+    const DrivenSeq& expected = alone[order[r]];
+    const size_t at = order[r] == 3 ? 0 : 1;  // the last one has just begun
+    EXPECT_EQ(result.seqs[r].tokens, StepTokens{expected.generated()[at]}) << order[r];
+    if (expected.logprobs.empty()) continue;
+    EXPECT_EQ(first_difference(result.seqs[r].logprobs, {expected.logprobs[at]}), "") << order[r];
+  }
+}
+
+// A runner may go while steps are under way.
+TEST(ModelRunner, EndsAfterTheStepsUnderWay) {
+  const Case c{"ends", testing::tiny_qwen3(), "bfloat16"};
+  Machine m(c, testing::tiny_tensors(c.model), 2);
+  StepPlan plan;
+  plan.seqs = {{.id = {1}, .num_tokens = 100, .num_blocks = 7, .sample = true}};
+  plan.token_ids.assign(100, 3);
+  for (int32_t b = 1; b <= 7; ++b) plan.block_ids.push_back(b);
+  plan.num_tokens = 100;
+  m.runner().launch(plan);
+  m.runner().launch(plan);
+  m.loaded->runner.reset();
+}
+
+TEST(ModelRunnerDeathTest, PendingTokensMustComeFromSomewhere) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  const Case c{"nowhere", testing::tiny_qwen3(), "bfloat16"};
+  Machine m(c, testing::tiny_tensors(c.model), 2);
+  const auto launch = [&](uint64_t id, const std::vector<TokenId>& tokens) {
+    StepPlan plan;
+    plan.seqs = {
+        {.id = {id}, .num_tokens = static_cast<int>(tokens.size()), .num_blocks = 1, .sample = true}};
+    plan.token_ids = tokens;
+    plan.block_ids = {1};
+    plan.num_tokens = static_cast<int>(tokens.size());
+    m.runner().launch(plan);
+  };
+  EXPECT_DEATH(launch(1, {kPendingToken}), "1 tokens are pending, no step runs");
+  EXPECT_DEATH((launch(1, {5, 6}), launch(2, {kPendingToken})), "the step before does not sample it");
+  EXPECT_DEATH(launch(1, {kPendingToken, 4}), "outside the vocabulary");
+  EXPECT_DEATH((launch(1, {5}), launch(2, {5}), launch(3, {5})), "2 launches were not collected");
 }
 
 TEST(ModelRunnerDeathTest, BrokenPlansAreBugs) {
