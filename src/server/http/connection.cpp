@@ -102,6 +102,8 @@ Connection::Connection(tcp::socket socket, ConnectionContext& context)
 void Connection::start() {
   ErrorCode ignored;
   socket_.set_option(tcp::no_delay(true), ignored);
+  if (const size_t size = context_.options.limits.socket_send_buffer; size > 0)
+    socket_.set_option(boost::asio::socket_base::send_buffer_size(static_cast<int>(size)), ignored);
   socket_.non_blocking(true, ignored);
   arm_read_timer();
   wait_readable();

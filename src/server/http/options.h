@@ -12,13 +12,14 @@
 namespace pegainfer::http {
 
 struct Limits {
-  size_t max_uri = 8192;             // bytes of the request target; 414 above
-  size_t max_header_line = 8192;     // bytes of one header line; 431 above
-  size_t max_header_bytes = 16384;   // bytes of all header lines; 431 above
-  size_t max_headers = 64;           // 431 above
-  size_t max_body = 8U << 20U;       // bytes; 413 above
-  size_t max_chunks = 65536;         // chunks of one chunked body; 413 above
-  size_t max_pending = 1U << 20U;    // bytes a stream may have queued for a slow reader before it is dropped
+  size_t max_uri = 8192;            // bytes of the request target; 414 above
+  size_t max_header_line = 8192;    // bytes of one header line; 431 above
+  size_t max_header_bytes = 16384;  // bytes of all header lines; 431 above
+  size_t max_headers = 64;          // 431 above
+  size_t max_body = 8U << 20U;      // bytes; 413 above
+  size_t max_chunks = 65536;        // chunks of one chunked body; 413 above
+  size_t max_pending = 1U << 20U;   // bytes a stream may have queued for a slow reader before it is dropped
+  size_t socket_send_buffer = 0;    // bytes the system keeps for a connection besides them; 0: its own choice
   size_t max_pipelined = 64U << 10;  // bytes read ahead while a response is outstanding; then reading pauses
   size_t max_connections = 8192;     // 503 above
 };
