@@ -91,6 +91,12 @@ void add_model_flags(CLI::App& command, ModelFlags& flags) {
                   "Share of the memory that pegainfer may fill, above 0 to 1; 0: chosen for you")
       ->capture_default_str()
       ->group(kMemoryGroup);
+  command
+      .add_option("--num-gpu-blocks-override,--num-kv-blocks", e.num_kv_blocks,
+                  "So many blocks of KV cache, whatever memory would allow; 0: as many as fit")
+      ->check(CLI::Range(0, 1 << 30))
+      ->capture_default_str()
+      ->group(kMemoryGroup);
   command.add_option("--block-size", e.block_size, "Tokens in a block of the KV cache")
       ->check(CLI::Range(1, 1024))
       ->capture_default_str()
