@@ -11,7 +11,7 @@ namespace pegainfer {
 template <class Tag, class Rep = int32_t>
 struct Id {
   Rep value{};
-  friend auto operator<=>(const Id&, const Id&) = default;
+  friend auto operator<=>(const Id&, const Id&) = default;  // NOLINT(modernize-use-nullptr): its "0"
 };
 
 using TokenId = int32_t;

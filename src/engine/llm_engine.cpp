@@ -256,7 +256,7 @@ void LlmEngine::handle(Submit command) {
   event.usage = command.request->usage();
   Status added = scheduler_.add(std::move(command.request));
   if (added) {
-    if (client.deadline) deadlines_.emplace(*client.deadline, id);
+    if (client.deadline) deadlines_.insert({*client.deadline, id});
     clients_.emplace(id, std::move(client));
     return;
   }
@@ -278,8 +278,8 @@ void LlmEngine::handle(Shutdown command) {
 void LlmEngine::expire() {
   if (deadlines_.empty()) return;
   const TimePoint now = std::chrono::steady_clock::now();
-  while (!deadlines_.empty() && deadlines_.begin()->first <= now) {
-    const RequestId id = deadlines_.begin()->second;
+  while (!deadlines_.empty() && deadlines_.begin()->at <= now) {
+    const RequestId id = deadlines_.begin()->id;
     deadlines_.erase(deadlines_.begin());
     const Client& client = clients_.at(id);
     const double seconds = std::chrono::duration<double>(now - client.arrival).count();

@@ -89,6 +89,13 @@ class LlmEngine final : public Engine {
     RequestTimes times;  // the rest is kept for observers only
     int num_tokens = 0;
   };
+  struct Deadline {
+    TimePoint at;
+    RequestId id;
+    bool operator<(const Deadline& other) const {
+      return at != other.at ? at < other.at : id.value < other.id.value;
+    }
+  };
   // A plan from its making until its result has been delivered.
   struct Launch {
     StepPlan plan;
@@ -151,7 +158,7 @@ class LlmEngine final : public Engine {
   std::unique_ptr<StepExecutor> executor_;
   Scheduler scheduler_;
   std::unordered_map<RequestId, Client> clients_;
-  std::set<std::pair<TimePoint, RequestId>> deadlines_;  // of clients, the nearest first
+  std::set<Deadline> deadlines_;  // of clients, the nearest first
   std::vector<Launch> launches_;  // launch n is launches_[n % depth]; all are filled again and again
   uint64_t num_launched_ = 0;
   uint64_t num_collected_ = 0;
