@@ -79,7 +79,12 @@ Result<MemoryPlan> plan_memory(const Model& model, size_t weights_bytes, const B
   if (budget.memory_bytes == 0 && budget.memory_utilization > 0) {
     const auto share =
         static_cast<size_t>(budget.memory_utilization * static_cast<double>(memory.available_bytes));
-    kv_budget.memory_bytes = share > fixed ? share - fixed : 1;  // 0 would leave the choice to us
+    if (share <= fixed)
+      return resource_exhausted(fmt::format(
+          "--gpu-memory-utilization {} is {} of the {} available; {} are needed before any KV cache",
+          budget.memory_utilization, human_bytes(share), human_bytes(memory.available_bytes),
+          sizes_text(plan)));
+    kv_budget.memory_bytes = share - fixed;
   }
   const int64_t blocks = blocks_within(kv_budget, options, block_bytes, left);
   const int64_t tokens = std::max<int64_t>(blocks, 0) * options.block_size;
@@ -98,9 +103,12 @@ Result<MemoryPlan> plan_memory(const Model& model, size_t weights_bytes, const B
                           (left / block_bytes - 1) * static_cast<size_t>(options.block_size))
             : ""));
   if (tokens < least)
-    return resource_exhausted(
-        fmt::format("a KV cache of {} blocks holds {} tokens, --max-model-len {} needs {} ({})", blocks + 1,
-                    tokens, least, blocks_for(least, options.block_size) + 1, human_bytes(least_kv)));
+    return resource_exhausted(fmt::format(
+        "{} holds {} tokens, {} {} needs {} blocks ({})",
+        budget.num_blocks > 0 ? fmt::format("a KV cache of {} blocks", budget.num_blocks)
+                              : fmt::format("a KV cache of {}", human_bytes(kv_budget.memory_bytes)),
+        tokens, budget.shorten_context ? "the least useful context of" : "--max-model-len", least,
+        blocks_for(least, options.block_size) + 1, human_bytes(least_kv)));
   if (tokens < options.max_model_len) {
     plan.context_shortened = true;
     plan.max_model_len = options.max_model_len = static_cast<int>(tokens);

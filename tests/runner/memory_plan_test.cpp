@@ -176,7 +176,19 @@ TEST(MemoryPlan, UtilizationIsTheShareThatEverythingTogetherTakes) {
   const size_t taken = plan->weights_bytes + plan->workspace_bytes + plan->kv_bytes;
   EXPECT_LE(taken, 32 * kMiB);
   EXPECT_GT(taken, 32 * kMiB - 2 * kBlockBytes);
-  EXPECT_FALSE(s.plan(64 * kMiB, {.memory_utilization = 0.01, .shorten_context = true}));  // not the weights
+  const auto little = s.plan(64 * kMiB, {.memory_utilization = 0.01, .shorten_context = true});
+  ASSERT_FALSE(little);  // not even the weights
+  EXPECT_THAT(
+      little.error().message,
+      HasSubstr("--gpu-memory-utilization 0.01 is 655.4 KiB of the 64.0 MiB available; weights 1.0 MiB"));
+}
+
+TEST(MemoryPlan, ACacheTooSmallForAnythingSaysWhatItTakes) {
+  Setting s;
+  const auto plan = s.plan(1024 * kMiB, {.memory_bytes = 1024, .shorten_context = true});
+  ASSERT_FALSE(plan);
+  EXPECT_THAT(plan.error().message, AllOf(HasSubstr("a KV cache of 1.0 KiB holds 0 tokens"),
+                                          HasSubstr("the least useful context of 256 needs 17 blocks")));
 }
 
 }  // namespace
