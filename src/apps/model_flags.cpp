@@ -48,8 +48,10 @@ void add_queue_flags(CLI::App& command, ModelFlags& flags) {
                 "rest (on)")
       ->group(kMemoryGroup);
   command
-      .add_flag("--async-scheduling,!--no-async-scheduling", flags.async_scheduling,
-                "Plan a step while the one before is computed (default: where it pays, on GPUs)")
+      .add_flag_function(
+          "--async-scheduling,!--no-async-scheduling",
+          [&flags](int64_t count) { flags.async_scheduling = count > 0; },  // not given: not called
+          "Plan a step while the one before is computed (default: where it pays, on GPUs)")
       ->group(kMemoryGroup);
 }
 
