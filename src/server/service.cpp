@@ -41,8 +41,8 @@ size_t text_bytes(const openai::CompletionRequest& request) {
 
 }  // namespace
 
-Service::Service(ServiceOptions options, std::shared_ptr<const LoadStatus> load_status)
-    : options_(std::move(options)), load_status_(std::move(load_status)) {}
+Service::Service(const ServiceOptions& options, std::shared_ptr<const LoadStatus> load_status)
+    : options_(options), load_status_(std::move(load_status)) {}
 
 void Service::attach(http::Poster poster) {
   poster_ = poster;

@@ -22,7 +22,7 @@ namespace pegainfer::server {
 
 class Service {
  public:
-  explicit Service(ServiceOptions options, std::shared_ptr<const LoadStatus> load_status = nullptr);
+  explicit Service(const ServiceOptions& options, std::shared_ptr<const LoadStatus> load_status = nullptr);
 
   // Before the first request: how the engine's thread reaches the server's.
   void attach(http::Poster poster);

@@ -14,7 +14,7 @@ TestServer::TestServer(TestServerOptions options)
     : engine_(std::make_shared<FakeEngine>(std::move(options.engine))),
       tokenizer_(std::make_shared<FakeTokenizer>(std::move(options.tokenizer))),
       defaults_(options.defaults),
-      service_(std::move(options.service), load_status_) {
+      service_(options.service, load_status_) {
   set_log_level(LogLevel::kError);
   options.http.port = 0;
   auto server = http::HttpServer::listen(options.http, http::Router(server::routes(service_)));
