@@ -7,6 +7,7 @@ class App;
 
 namespace pegainfer::apps {
 
+void add_bench(CLI::App& app, int& exit_code);
 void add_serve(CLI::App& app, int& exit_code);
 void add_generate(CLI::App& app, int& exit_code);
 void add_tokenize(CLI::App& app, int& exit_code);

@@ -32,7 +32,8 @@ std::string format_bytes(double bytes) {
   return fmt::format("{:.{}f} {}", bytes / unit.size, unit.size == 1 ? 0 : 1, unit.name);
 }
 
-std::string format_progress(uint64_t done, uint64_t total, double seconds, int width) {
+std::string format_progress(uint64_t done, uint64_t total, double seconds, int width,
+                            const ProgressStyle& style) {
   const double d = static_cast<double>(std::min(done, total));
   const double t = static_cast<double>(total);
   const double fraction = total == 0 ? 0 : d / t;
@@ -44,16 +45,20 @@ std::string format_progress(uint64_t done, uint64_t total, double seconds, int w
     bar.resize(static_cast<size_t>(width), ' ');
     bar = '[' + bar + "] ";
   }
-  std::string line =
-      fmt::format("loading {}{:3.0f}%  {} of {}", bar, fraction * 100, format_bytes(d), format_bytes(t));
+  const bool bytes = *style.unit == '\0';
+  std::string line = fmt::format("{} {}{:3.0f}%  ", style.label, bar, fraction * 100);
+  line += bytes ? fmt::format("{} of {}", format_bytes(d), format_bytes(t))
+                : fmt::format("{:.0f} of {:.0f} {}", d, t, style.unit);
   if (seconds <= 0 || done == 0) return line;
   const double rate = d / seconds;
-  line += fmt::format("  {}/s", format_bytes(rate));
+  line += bytes ? fmt::format("  {}/s", format_bytes(rate)) : fmt::format("  {:.1f}/s", rate);
   if (done < total) line += fmt::format("  {:.0f} s left", (t - d) / rate);
   return line;
 }
 
-ProgressBar ProgressBar::to_stderr() { return {stderr, isatty(STDERR_FILENO) == 1}; }
+ProgressBar ProgressBar::to_stderr(const ProgressStyle& style) {
+  return {stderr, isatty(STDERR_FILENO) == 1, style};
+}
 
 void ProgressBar::update(uint64_t done, uint64_t total, double seconds) {
   if (total == 0) return;
@@ -62,7 +67,7 @@ void ProgressBar::update(uint64_t done, uint64_t total, double seconds) {
     if (drawn_ && seconds - last_seconds_ < kRedrawSeconds) return;
     last_seconds_ = seconds;
     drawn_ = true;
-    fmt::print(out_, "\r\x1b[2K{}", format_progress(done, total, seconds, kBarWidth));
+    fmt::print(out_, "\r\x1b[2K{}", format_progress(done, total, seconds, kBarWidth, style_));
     std::fflush(out_);
     return;
   }
@@ -71,7 +76,7 @@ void ProgressBar::update(uint64_t done, uint64_t total, double seconds) {
   if (quarter <= last_quarter_ || (done < total && seconds - last_seconds_ < 1)) return;
   last_quarter_ = quarter;
   last_seconds_ = seconds;
-  fmt::print(out_, "{}\n", format_progress(done, total, seconds, 0));
+  fmt::print(out_, "{}\n", format_progress(done, total, seconds, 0, style_));
 }
 
 void ProgressBar::finish() {

@@ -37,6 +37,11 @@ TEST(Progress, LineHasBytesRateAndTimeLeft) {
   EXPECT_EQ(format_progress(0, 0, 0, 4), "loading [>   ]   0%  0 B of 0 B");
 }
 
+TEST(Progress, OtherThingsThanBytes) {
+  EXPECT_EQ(format_progress(16, 64, 2, 8, {.label = "serving", .unit = "requests"}),
+            "serving [==>     ]  25%  16 of 64 requests  8.0/s  6 s left");
+}
+
 TEST(Progress, PlainLinesAreFew) {
   const std::string text = drawn(false, [](ProgressBar& bar) {
     for (uint64_t i = 0; i <= 1000; ++i) bar.update(i, 1000, static_cast<double>(i) / 100);
