@@ -17,6 +17,7 @@ import signal
 import socket
 import statistics
 import subprocess
+import tempfile
 import time
 import urllib.request
 
@@ -43,6 +44,15 @@ def generate(binary: str, model: str, threads: int, prompt: str, max_tokens: int
                            "--temperature", "0", "--ignore-eos", "--json"],
                           input=prompt, capture_output=True, text=True, check=True)
     return json.loads(done.stdout)
+
+
+def warm_prompt(binary: str, model: str, threads: int, tokens: int) -> float:
+    """Prompt tokens a second of a process that has computed one before, as llama-bench measures: it, too, runs once to warm up."""
+    with tempfile.NamedTemporaryFile() as out:
+        subprocess.run([binary, "bench", "latency", "--model", model, "--threads", str(threads), "--batch-size", "1",
+                        "--input-len", str(tokens), "--output-len", "1", "--num-iters-warmup", "1", "--num-iters", "3",
+                        "--output-json", out.name], capture_output=True, check=True)
+        return tokens / json.loads(pathlib.Path(out.name).read_text(encoding="ascii"))["avg_latency"]
 
 
 def peer(command: str, model: str, threads: int, prompt: int, decode: int) -> tuple[float, float]:
@@ -114,12 +124,13 @@ def main() -> None:
 
     prompt = prompt_of(args.binary, args.model, args.prompt_tokens)
     short = prompt_of(args.binary, args.model, 20)
-    ours_prompt, ours_decode, peer_prompt, peer_decode, starts = [], [], [], [], []
+    cold_prompt, ours_prompt, ours_decode, peer_prompt, peer_decode, starts = [], [], [], [], [], []
     # The first round is not counted: a machine that was idle runs it at half speed, whoever goes first.
     generate(args.binary, args.model, args.threads, prompt, args.decode_tokens)
     for _ in range(args.runs):
         timings = generate(args.binary, args.model, args.threads, prompt, 1)["timings"]
-        ours_prompt.append(timings["prompt_per_second"])
+        cold_prompt.append(timings["prompt_per_second"])
+        ours_prompt.append(warm_prompt(args.binary, args.model, args.threads, args.prompt_tokens))
         timings = generate(args.binary, args.model, args.threads, "The", args.decode_tokens)["timings"]
         ours_decode.append(timings["predicted_per_second"])
         starts.append(first_token_seconds(args.binary, args.model, args.threads, short) * 1e3)
@@ -128,7 +139,7 @@ def main() -> None:
             peer_prompt.append(p)
             peer_decode.append(d)
     print(f"{pathlib.Path(args.model).name}, {args.threads} threads, medians of {args.runs} (min .. max)")
-    print(f"prompt {args.prompt_tokens:4d}   tok/s {spread(ours_prompt)}")
+    print(f"prompt {args.prompt_tokens:4d}   tok/s {spread(ours_prompt)}   the first of a process {spread(cold_prompt)}")
     print(f"decode {args.decode_tokens:4d}   tok/s {spread(ours_decode)}")
     if args.peer:
         print(f"peer prompt   tok/s {spread(peer_prompt)}   ours / peer {statistics.median(ours_prompt) / statistics.median(peer_prompt):.2f}")
