@@ -24,11 +24,11 @@ void* counted(size_t size) {
 
 }  // namespace
 
-void* operator new(size_t size) { return counted(size); }
+[[gnu::noinline]] void* operator new(size_t size) { return counted(size); }
 void* operator new[](size_t size) { return counted(size); }
-void operator delete(void* p) noexcept { std::free(p); }
+[[gnu::noinline]] void operator delete(void* p) noexcept { std::free(p); }
 void operator delete[](void* p) noexcept { std::free(p); }
-void operator delete(void* p, size_t /*size*/) noexcept { std::free(p); }
+[[gnu::noinline]] void operator delete(void* p, size_t /*size*/) noexcept { std::free(p); }
 void operator delete[](void* p, size_t /*size*/) noexcept { std::free(p); }
 
 namespace pegainfer {
