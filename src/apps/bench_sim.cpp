@@ -29,8 +29,10 @@ constexpr const char* kReportGroup = "Report";
 constexpr const char* kSimFooter =
     "The scheduler, paged KV and prefix cache are the real ones; only the time of a step comes from the\n"
     "profile: max(bytes / bandwidth, flops / peak) of the linear layers, the same of attention, and an\n"
-    "overhead. Network and text are not in it. docs/performance/sim.md compares it with measured runs:\n"
-    "cpu-smollm2 is fitted to them; the GPU profiles are made of measured ceilings and not yet validated.";
+    "overhead. Network and text are not in it. docs/performance/sim.md has the comparison with measured\n"
+    "runs: cpu-smollm2, fitted to single batches, predicted 6 to 26 % too much throughput for mixed loads "
+    "(52 %\n"
+    "on a disturbed run). The GPU profiles are made of measured ceilings; nothing has validated them.";
 
 struct SimFlags {
   std::string profile = "h100-qwen3-4b";

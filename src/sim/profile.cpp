@@ -91,21 +91,21 @@ SimProfile h200_qwen3_4b() {
 }
 
 // SmolLM2-135M-Instruct, Q4_1 layers and Q8_0 head, on two cores of an AMD EPYC (Zen 5): sizes from the file,
-// rates fitted to measured steps (docs/performance/sim.md).
+// rates fitted to measured batches while the machine was shared (docs/performance/sim.md).
 SimProfile cpu_smollm2() {
   SimProfile p;
   p.name = "cpu-smollm2";
   p.weights_bytes = 96.6e6;
   p.flops_per_token = 212e6;
   p.flops_per_sample = 56.6e6;
-  p.peak_flops = 802e9;
+  p.peak_flops = 337e9;
   p.kv_bytes_per_token = 23'040;
   p.attention_flops_per_pair = 69'120;
-  p.attention_peak_flops = 100e9;
-  p.bandwidth = 45e9;
-  p.overlap = 0.5;
-  p.step_overhead_s = 300e-6;
-  p.seq_overhead_s = 20e-6;
+  p.attention_peak_flops = 212e9;
+  p.bandwidth = 30.9e9;
+  p.overlap = 0.943;
+  p.step_overhead_s = 2.01e-3;
+  p.seq_overhead_s = 140e-6;
   p.vocab_size = 49'152;
   p.max_model_len = 8'192;
   p.num_kv_blocks = 8'192;
