@@ -26,6 +26,12 @@ struct AttentionParams {
   int window = 0;   // sliding window: position p sees (p - window, p]; 0: all of [0, p]
 };
 
+struct QkNormRope {
+  Tensor q_norm, k_norm;  // [1, head_dim] F32, or empty: rotation only
+  float eps = 0;
+  Tensor table;  // rope_table's out
+};
+
 // Per row of logits, what sample() does. All [rows, 1].
 struct SamplerView {
   Tensor temperature;  // F32; 0: argmax, lowest id on a tie
@@ -50,8 +56,8 @@ class Ops {
   // out = bf16(x * rsqrt(mean(x^2) + eps)) * weight, row by row. weight [1, cols] F32. x may be out.
   virtual void rms_norm(Tensor x, Tensor weight, float eps, Tensor out) = 0;
 
-  // x += delta (rounded), then out = rms_norm(x). The residual sum is rounded before it is normalised.
-  virtual void add_rms_norm(Tensor x_inout, Tensor delta, Tensor weight, float eps, Tensor out) = 0;
+  // x += delta, rounded: the residual sum is rounded before it is normalised.
+  virtual void add(Tensor x_inout, Tensor delta) = 0;
 
   // out = x w^T + bias. x [m, w.cols], out [m, w.rows] of x's dtype or F32 (logits).
   virtual void linear(Tensor x, const Weight& w, Tensor out) = 0;
@@ -91,6 +97,27 @@ class Ops {
   // (ignored when top_n is 0). A target of -1 gives NaN, a row with a NaN gives NaNs.
   virtual void logprobs(Tensor logits, Tensor targets, int top_n, Tensor out_logprobs, Tensor out_top_ids,
                         Tensor out_top_logprobs) = 0;
+
+  // --- Fused groups: what one decoder layer is made of. Here they are the compositions of the ops above, and
+  // that is what they mean on every backend; one that is bound by kernel boundaries overrides them. `h`,
+  // `delta` and `gate_up` are memory for what lies between, whose contents afterwards are not defined.
+
+  // Before the first op of a step: what is computed once for all layers.
+  virtual void begin_step(const BatchView& /*batch*/) {}
+
+  // out = linear(rms_norm(x)). h [m, w.cols].
+  virtual void norm_linear(Tensor x, Tensor norm, float eps, const Weight& w, Tensor h, Tensor out);
+
+  // residual += linear(x), each rounded. delta [m, w.rows].
+  virtual void linear_add(Tensor x, const Weight& w, Tensor delta, Tensor residual_inout);
+
+  // out = silu_mul(linear(rms_norm(x))). h [m, w.cols], gate_up [m, w.rows], out [m, w.rows / 2].
+  virtual void norm_gated_linear(Tensor x, Tensor norm, float eps, const Weight& w, Tensor h, Tensor gate_up,
+                                 Tensor out);
+
+  // qk_norm_rope of q and k, then store_kv of k and v.
+  virtual void qk_norm_rope_store(Tensor q_inout, Tensor k_inout, Tensor v, const QkNormRope& params,
+                                  int layer, const BatchView& batch);
 };
 
 }  // namespace pegainfer

@@ -15,16 +15,19 @@ AttentionParams attention_params(const ModelConfig& config, int layer) {
           .window = slides ? config.sliding_window : 0};
 }
 
-Tensor attention_block(Forward& f, const ModelConfig& config, int layer, const AttentionWeights& w, Tensor h,
-                       Tensor rope_table) {
-  const HeadsView heads =
-      f.split_heads(f.linear(h, w.qkv), config.num_heads, config.num_kv_heads, config.head_dim);
-  f.qk_norm_rope(heads, config.head_dim, w.q_norm, w.k_norm, config.rms_norm_eps, rope_table);
-  return f.linear(f.attention(heads, attention_params(config, layer)), w.o);
+void attention_block(Forward& f, const ModelConfig& config, int layer, const AttentionWeights& w, Tensor x,
+                     Tensor rope_table) {
+  const auto scope = f.scope();
+  const float eps = config.rms_norm_eps;
+  const HeadsView heads = f.split_heads(f.norm_linear(x, w.norm, eps, w.qkv), config.num_heads,
+                                        config.num_kv_heads, config.head_dim);
+  const QkNormRope qk{.q_norm = w.q_norm, .k_norm = w.k_norm, .eps = eps, .table = rope_table};
+  f.linear_add(f.attention(heads, qk, attention_params(config, layer)), w.o, x);
 }
 
-Tensor gated_mlp(Forward& f, const GatedMlpWeights& w, Tensor h) {
-  return f.linear(f.silu_mul(f.linear(h, w.gate_up)), w.down);
+void gated_mlp(Forward& f, const ModelConfig& config, const GatedMlpWeights& w, Tensor x) {
+  const auto scope = f.scope();
+  f.linear_add(f.norm_gated_linear(x, w.norm, config.rms_norm_eps, w.gate_up), w.down, x);
 }
 
 }  // namespace pegainfer

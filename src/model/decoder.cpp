@@ -5,23 +5,14 @@
 namespace pegainfer {
 
 Tensor DecoderModel::forward(Forward& f) const {
-  const std::vector<DecoderLayer>& layers = weights_.layers;
-  const float eps = config_.rms_norm_eps;
   Tensor rope_table = f.rope_table(weights_.rope);
   Tensor x = f.embedding(weights_.embedding);  // the residual stream
-  Tensor h = f.rms_norm(x, layers[0].input_norm, eps);
-  for (size_t i = 0; i < layers.size(); ++i) {
-    const DecoderLayer& layer = layers[i];
-    {
-      const auto scope = f.scope();
-      Tensor out = attention_block(f, config_, static_cast<int>(i), layer.attention, h, rope_table);
-      f.add_rms_norm(x, out, layer.post_norm, eps, h);
-    }
-    const auto scope = f.scope();
-    Tensor next_norm = i + 1 < layers.size() ? layers[i + 1].input_norm : weights_.final_norm;
-    f.add_rms_norm(x, gated_mlp(f, layer.mlp, h), next_norm, eps, h);
+  for (size_t i = 0; i < weights_.layers.size(); ++i) {
+    attention_block(f, config_, static_cast<int>(i), weights_.layers[i].attention, x, rope_table);
+    gated_mlp(f, config_, weights_.layers[i].mlp, x);
   }
-  return f.logits_rows(h);
+  Tensor rows = f.logits_rows(x);
+  return rows ? f.rms_norm(rows, weights_.final_norm, config_.rms_norm_eps) : rows;
 }
 
 Tensor DecoderModel::logits(Forward& f, Tensor rows) const { return f.linear_to_f32(rows, weights_.head); }
@@ -115,13 +106,14 @@ std::unique_ptr<Model> create_decoder(const ModelConfig& c, const WeightMap& wei
   for (int i = 0; i < c.num_layers; ++i) {
     const auto weight = [&](std::string_view name) { return weights.weight(layer_name(name, i)); };
     out.layers.push_back({
-        .input_norm = weights.vector(layer_name("layers.{}.input_norm", i)),
-        .attention = {.qkv = weight("layers.{}.qkv"),
+        .attention = {.norm = weights.vector(layer_name("layers.{}.input_norm", i)),
+                      .qkv = weight("layers.{}.qkv"),
                       .o = weight("layers.{}.o"),
                       .q_norm = weights.vector_or_empty(layer_name("layers.{}.q_norm", i)),
                       .k_norm = weights.vector_or_empty(layer_name("layers.{}.k_norm", i))},
-        .post_norm = weights.vector(layer_name("layers.{}.post_norm", i)),
-        .mlp = {.gate_up = weight("layers.{}.gate_up"), .down = weight("layers.{}.down")},
+        .mlp = {.norm = weights.vector(layer_name("layers.{}.post_norm", i)),
+                .gate_up = weight("layers.{}.gate_up"),
+                .down = weight("layers.{}.down")},
     });
   }
   return std::make_unique<DecoderModel>(c, std::move(out));

@@ -13,9 +13,7 @@
 namespace pegainfer {
 
 struct DecoderLayer {
-  Tensor input_norm;  // [1, hidden]
   AttentionWeights attention;
-  Tensor post_norm;  // [1, hidden]
   GatedMlpWeights mlp;
 };
 

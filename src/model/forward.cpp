@@ -16,13 +16,23 @@ Tensor Forward::rms_norm(Tensor x, Tensor weight, float eps) {
   return out;
 }
 
-void Forward::add_rms_norm(Tensor x, Tensor delta, Tensor weight, float eps, Tensor out) {
-  ops_.add_rms_norm(x, delta, weight, eps, out);
+Tensor Forward::norm_linear(Tensor x, Tensor norm, float eps, const Weight& w) {
+  Tensor out = arena_.make(arithmetic_, x.rows, w.rows());
+  const auto between = scope();
+  ops_.norm_linear(x, norm, eps, w, arena_.make(arithmetic_, x.rows, w.cols()), out);
+  return out;
 }
 
-Tensor Forward::linear(Tensor x, const Weight& w) {
-  Tensor out = arena_.make(arithmetic_, x.rows, w.rows());
-  ops_.linear(x, w, out);
+void Forward::linear_add(Tensor x, const Weight& w, Tensor residual) {
+  const auto between = scope();
+  ops_.linear_add(x, w, arena_.make(arithmetic_, x.rows, w.rows()), residual);
+}
+
+Tensor Forward::norm_gated_linear(Tensor x, Tensor norm, float eps, const Weight& w) {
+  Tensor out = arena_.make(arithmetic_, x.rows, w.rows() / 2);
+  const auto between = scope();
+  Tensor h = arena_.make(arithmetic_, x.rows, w.cols());
+  ops_.norm_gated_linear(x, norm, eps, w, h, arena_.make(arithmetic_, x.rows, w.rows()), out);
   return out;
 }
 
@@ -46,21 +56,10 @@ HeadsView Forward::split_heads(Tensor qkv, int heads, int kv_heads, int head_dim
   return {qkv.slice_cols(0, q), qkv.slice_cols(q, kv), qkv.slice_cols(q + kv, kv)};
 }
 
-void Forward::qk_norm_rope(const HeadsView& heads, int head_dim, Tensor q_norm, Tensor k_norm, float eps,
-                           Tensor rope_table) {
-  ops_.qk_norm_rope(heads.q, heads.k, head_dim, q_norm, k_norm, eps, rope_table);
-}
-
-Tensor Forward::attention(const HeadsView& heads, const AttentionParams& params) {
-  ops_.store_kv(heads.k, heads.v, params.layer, batch_);
+Tensor Forward::attention(const HeadsView& heads, const QkNormRope& qk, const AttentionParams& params) {
+  ops_.qk_norm_rope_store(heads.q, heads.k, heads.v, qk, params.layer, batch_);
   Tensor out = arena_.make(arithmetic_, heads.q.rows, heads.q.cols);
   ops_.paged_attention(heads.q, params, batch_, out);
-  return out;
-}
-
-Tensor Forward::silu_mul(Tensor gate_up) {
-  Tensor out = arena_.make(arithmetic_, gate_up.rows, gate_up.cols / 2);
-  ops_.silu_mul(gate_up, out);
   return out;
 }
 

@@ -36,19 +36,17 @@ class Forward {
 
   Tensor embedding(const Weight& table);  // -> [tokens, hidden]
   Tensor rms_norm(Tensor x, Tensor weight, float eps);
-  // x += delta, then out = rms_norm(x).
-  void add_rms_norm(Tensor x, Tensor delta, Tensor weight, float eps, Tensor out);
-  Tensor linear(Tensor x, const Weight& w);         // [m, w.cols] -> [m, w.rows]
-  Tensor linear_to_f32(Tensor x, const Weight& w);  // the same, unrounded: logits
-  Tensor rope_table(const Rope& rope);              // -> [tokens, head_dim] F32, for qk_norm_rope
+  Tensor norm_linear(Tensor x, Tensor norm, float eps, const Weight& w);  // linear(rms_norm(x))
+  void linear_add(Tensor x, const Weight& w, Tensor residual);            // residual += linear(x)
+  // [m, w.cols] -> [m, w.rows / 2]: silu_mul(linear(rms_norm(x))), w being gate, then up
+  Tensor norm_gated_linear(Tensor x, Tensor norm, float eps, const Weight& w);
+  Tensor linear_to_f32(Tensor x, const Weight& w);  // [m, w.cols] -> [m, w.rows], unrounded: logits
+  Tensor rope_table(const Rope& rope);              // -> [tokens, head_dim] F32, for QkNormRope
   HeadsView split_heads(Tensor qkv, int heads, int kv_heads, int head_dim) const;
-  // Empty norms: rotation only.
-  void qk_norm_rope(const HeadsView& heads, int head_dim, Tensor q_norm, Tensor k_norm, float eps,
-                    Tensor rope_table);
-  // Stores this step's keys and values, then attends. -> [tokens, heads * head_dim]
-  Tensor attention(const HeadsView& heads, const AttentionParams& params);
-  Tensor silu_mul(Tensor gate_up);  // [tokens, 2 n] -> [tokens, n]
-  Tensor logits_rows(Tensor x);     // -> [num_logits, cols]; empty when no row is wanted
+  // Rotates queries and keys, after their norms when there are any, stores this step's keys and values, then
+  // attends. -> [tokens, heads * head_dim]
+  Tensor attention(const HeadsView& heads, const QkNormRope& qk, const AttentionParams& params);
+  Tensor logits_rows(Tensor x);  // -> [num_logits, cols]; empty when no row is wanted
 
  private:
   Ops& ops_;

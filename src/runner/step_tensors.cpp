@@ -43,6 +43,7 @@ void run_head(Ops& ops, const StepTensors& step, Tensor logits, int begin, int e
 
 void run_step(const Model& model, Ops& ops, Arena& arena, DType arithmetic, const StepTensors& step) {
   arena.reset();
+  ops.begin_step(step.batch);
   if (step.source_rows.rows > 0)
     ops.take_tokens(step.previous_tokens, step.source_rows, step.batch.token_ids);
   Forward f(ops, arena, step.batch, arithmetic);

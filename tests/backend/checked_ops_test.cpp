@@ -163,12 +163,14 @@ TEST(CheckedOpsDeathTest, Norms) {
        {"x has no memory", [](Calls& c) { c.x.data = nullptr; }},
        {"rows of 32 columns 31 apart", [](Calls& c) { c.x.row_stride = 31; }}});
   run([](Ops& o, Calls& c) { o.rms_norm(c.x, c.norm, c.eps, c.x); }, [](Calls&) {});  // in place is allowed
-  expect_violations([](Ops& o, Calls& c) { o.add_rms_norm(c.x, c.delta, c.norm, c.eps, c.out); },
-                    {{"add_rms_norm: x overlaps delta", [](Calls& c) { c.delta = c.x; }},
-                     {"out overlaps x", [](Calls& c) { c.out = c.x; }},
-                     {"out overlaps delta", [](Calls& c) { c.out = c.delta; }},
+  expect_violations([](Ops& o, Calls& c) { o.add(c.x, c.delta); },
+                    {{"add: x overlaps delta", [](Calls& c) { c.delta = c.x; }},
                      {"delta is .4, 16.", [](Calls& c) { c.delta.cols = 16; }},
-                     {"eps is -1", [](Calls& c) { c.eps = -1; }}});
+                     {"delta is float32", [](Calls& c) { c.delta = c.make(DType::kF32, 4, 32); }}});
+  // A fused group is checked op by op.
+  expect_violations([](Ops& o, Calls& c) { o.norm_linear(c.x, c.norm, c.eps, c.weight, c.out, c.wide); },
+                    {{"rms_norm: out is .4, 16.", [](Calls& c) { c.out.cols = 16; }},
+                     {"linear: out is .4, 40., expected .4, 48.", [](Calls& c) { c.wide.cols = 40; }}});
 }
 
 TEST(CheckedOpsDeathTest, Linear) {

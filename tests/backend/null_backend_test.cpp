@@ -20,7 +20,8 @@ TEST(NullBackendTest, DryRunTouchesNothing) {
   const BatchView batch;
   ops.embedding(weight, x, h);
   ops.rms_norm(x, x, 1e-5F, h);
-  ops.add_rms_norm(x, h, h, 1e-5F, h);
+  ops.add(x, h);
+  ops.norm_gated_linear(x, x, 1e-5F, weight, h, qkv, h);
   ops.linear(h, weight, qkv);
   ops.store_kv(qkv, qkv, 0, batch);
   ops.paged_attention(qkv, {}, batch, h);

@@ -174,11 +174,13 @@ TEST_P(BitsTest, RowOpsAloneAndTogether) {
   Matrix sum = x;
   Matrix norm(dtype, kRows, kCols);
   Matrix product(dtype, kRows, kCols);
-  ops.add_rms_norm(sum, delta, weight, 1e-5F, norm);
+  ops.add(sum, delta);
+  ops.rms_norm(sum, weight, 1e-5F, norm);
   ops.silu_mul(gate_up, product);
   for (int64_t r = 0; r < kRows; r += 13) {
     Matrix alone(dtype, 1, kCols);
-    ops.add_rms_norm(x.tensor().slice_rows(r, 1), delta.tensor().slice_rows(r, 1), weight, 1e-5F, alone);
+    ops.add(x.tensor().slice_rows(r, 1), delta.tensor().slice_rows(r, 1));
+    ops.rms_norm(x.tensor().slice_rows(r, 1), weight, 1e-5F, alone);
     EXPECT_EQ(alone.row_bytes(0), norm.row_bytes(r));
     ops.silu_mul(gate_up.tensor().slice_rows(r, 1), alone);
     EXPECT_EQ(alone.row_bytes(0), product.row_bytes(r));

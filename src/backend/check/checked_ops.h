@@ -15,7 +15,7 @@ class CheckedOps final : public Ops {
   void take_tokens(Tensor tokens, Tensor rows, Tensor token_ids_inout) override;
   void embedding(const Weight& table, Tensor token_ids, Tensor out) override;
   void rms_norm(Tensor x, Tensor weight, float eps, Tensor out) override;
-  void add_rms_norm(Tensor x_inout, Tensor delta, Tensor weight, float eps, Tensor out) override;
+  void add(Tensor x_inout, Tensor delta) override;
   void linear(Tensor x, const Weight& w, Tensor out) override;
   void rope_table(Tensor positions, Tensor inv_freq, float factor, DType round_to, Tensor out) override;
   void qk_norm_rope(Tensor q_inout, Tensor k_inout, int head_dim, Tensor q_norm, Tensor k_norm, float eps,
@@ -27,6 +27,8 @@ class CheckedOps final : public Ops {
   void sample(Tensor logits, const SamplerView& params, Tensor out_tokens) override;
   void logprobs(Tensor logits, Tensor targets, int top_n, Tensor out_logprobs, Tensor out_top_ids,
                 Tensor out_top_logprobs) override;
+  void begin_step(const BatchView& batch) override { inner_.begin_step(batch); }
+  // The fused groups are left to the composition, whose every op comes by here.
 
  private:
   Ops& inner_;

@@ -78,10 +78,9 @@ void CpuOps::rms_norm(Tensor x, Tensor weight, float eps, Tensor out) {
            [&](int64_t begin, int64_t end) { norm_.rms_norm(x, floats_of(weight), eps, out, begin, end); });
 }
 
-void CpuOps::add_rms_norm(Tensor x_inout, Tensor delta, Tensor weight, float eps, Tensor out) {
-  for_rows(out.rows, 2 * out.cols, [&](int64_t begin, int64_t end) {
-    norm_.add_rms_norm(x_inout, delta, floats_of(weight), eps, out, begin, end);
-  });
+void CpuOps::add(Tensor x_inout, Tensor delta) {
+  for_rows(x_inout.rows, x_inout.cols,
+           [&](int64_t begin, int64_t end) { norm_.add(x_inout, delta, begin, end); });
 }
 
 void CpuOps::linear_part(Tensor x, const WeightPart& part, const float* bias, Tensor out,

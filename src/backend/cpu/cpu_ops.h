@@ -23,7 +23,7 @@ class CpuOps final : public Ops {
   void take_tokens(Tensor tokens, Tensor rows, Tensor token_ids_inout) override;
   void embedding(const Weight& table, Tensor token_ids, Tensor out) override;
   void rms_norm(Tensor x, Tensor weight, float eps, Tensor out) override;
-  void add_rms_norm(Tensor x_inout, Tensor delta, Tensor weight, float eps, Tensor out) override;
+  void add(Tensor x_inout, Tensor delta) override;
   void linear(Tensor x, const Weight& w, Tensor out) override;
   void rope_table(Tensor positions, Tensor inv_freq, float factor, DType round_to, Tensor out) override;
   void qk_norm_rope(Tensor q_inout, Tensor k_inout, int head_dim, Tensor q_norm, Tensor k_norm, float eps,

@@ -14,7 +14,7 @@ class NullOps final : public Ops {
   void take_tokens(Tensor, Tensor, Tensor) override {}
   void embedding(const Weight&, Tensor, Tensor) override {}
   void rms_norm(Tensor, Tensor, float, Tensor) override {}
-  void add_rms_norm(Tensor, Tensor, Tensor, float, Tensor) override {}
+  void add(Tensor, Tensor) override {}
   void linear(Tensor, const Weight&, Tensor) override {}
   void rope_table(Tensor, Tensor, float, DType, Tensor) override {}
   void qk_norm_rope(Tensor, Tensor, int, Tensor, Tensor, float, Tensor) override {}

@@ -1,4 +1,4 @@
-// RMS norm of rows, alone or after a residual sum.
+// RMS norm of rows, and the residual sum.
 #pragma once
 
 #include <cstdint>
@@ -13,9 +13,8 @@ struct NormKernels {
   // out = round(x * rsqrt(mean(x^2) + eps)) * weight; out may be x.
   void (*rms_norm)(const Tensor& x, const float* weight, float eps, const Tensor& out, int64_t row_begin,
                    int64_t row_end);
-  // x = round(x + delta); out = rms_norm(x).
-  void (*add_rms_norm)(const Tensor& x, const Tensor& delta, const float* weight, float eps,
-                       const Tensor& out, int64_t row_begin, int64_t row_end);
+  // x = round(x + delta).
+  void (*add)(const Tensor& x, const Tensor& delta, int64_t row_begin, int64_t row_end);
 };
 
 [[nodiscard]] const NormKernels& norm_kernels(Isa isa);

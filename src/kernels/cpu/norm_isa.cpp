@@ -27,12 +27,8 @@ void rms_norm_rows(const Tensor& x, const float* weight, float eps, const Tensor
 }
 
 template <class T>
-void add_rms_norm_rows(const Tensor& x, const Tensor& delta, const float* weight, float eps,
-                       const Tensor& out, int64_t row_begin, int64_t row_end) {
-  for (int64_t r = row_begin; r < row_end; ++r) {
-    add_row(row_of<T>(x, r), row_of<T>(delta, r), x.cols);
-    norm_row(row_of<T>(x, r), weight, eps, row_of<T>(out, r), x.cols);
-  }
+void add_rows(const Tensor& x, const Tensor& delta, int64_t row_begin, int64_t row_end) {
+  for (int64_t r = row_begin; r < row_end; ++r) add_row(row_of<T>(x, r), row_of<T>(delta, r), x.cols);
 }
 
 void rms_norm(const Tensor& x, const float* weight, float eps, const Tensor& out, int64_t row_begin,
@@ -41,15 +37,14 @@ void rms_norm(const Tensor& x, const float* weight, float eps, const Tensor& out
   rows(x, weight, eps, out, row_begin, row_end);
 }
 
-void add_rms_norm(const Tensor& x, const Tensor& delta, const float* weight, float eps, const Tensor& out,
-                  int64_t row_begin, int64_t row_end) {
-  const auto rows = x.dtype == DType::kBF16 ? add_rms_norm_rows<uint16_t> : add_rms_norm_rows<float>;
-  rows(x, delta, weight, eps, out, row_begin, row_end);
+void add(const Tensor& x, const Tensor& delta, int64_t row_begin, int64_t row_end) {
+  const auto rows = x.dtype == DType::kBF16 ? add_rows<uint16_t> : add_rows<float>;
+  rows(x, delta, row_begin, row_end);
 }
 
 }  // namespace
 
 extern const NormKernels kNormKernels;
-const NormKernels kNormKernels{rms_norm, add_rms_norm};
+const NormKernels kNormKernels{rms_norm, add};
 
 }  // namespace pegainfer::cpu::PEGA_ISA
