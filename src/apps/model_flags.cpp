@@ -115,6 +115,9 @@ void add_model_flags(CLI::App& command, ModelFlags& flags) {
       ->capture_default_str()
       ->group(kMemoryGroup);
   add_queue_flags(command, flags);
+  command
+      .add_flag("--enforce-eager", e.enforce_eager, "GPU: launch every kernel by itself, no captured graphs")
+      ->group(kMemoryGroup);
   command.add_flag("--check-ops", e.check_ops, "Check every operation's arguments (slower)")->group("");
   command.add_option("--log-level", flags.log_level, "debug, info, warn or error")->capture_default_str();
 }

@@ -66,6 +66,13 @@ class Backend {
       const = 0;  // one line for the log: instruction set, threads, device
   [[nodiscard]] virtual DeviceMemory memory() const = 0;
   virtual Ops& ops() = 0;
+  // An error once the device has failed for good: nothing it computes counts any more. The message names the
+  // op.
+  [[nodiscard]] virtual Status health() const { return ok_status(); }
+  // Where a step is bound by launching kernels, not by running them: decode steps are captured into graphs.
+  [[nodiscard]] virtual bool prefers_graphs() const { return false; }
+  // Rows of logits that the head computes at a time: enough that reading its weights once serves a batch.
+  [[nodiscard]] virtual int head_rows() const { return 32; }
 
   // Sizes whatever memory the ops need besides their arguments; start-up only. A step beyond the limits is a
   // bug from then on (without a call, it grows as needed).

@@ -7,6 +7,7 @@
 #include <exception>
 #include <limits>
 #include <random>
+#include <stdexcept>
 #include <utility>
 
 #include "base/check.h"
@@ -41,6 +42,11 @@ SchedulerOptions scheduler_options(const LlmEngineOptions& options) {
           .eos_token_ids = options.info.eos_token_ids,
           .force_preempt_every = options.force_preempt_every};
 }
+
+// Ends the loop; caught in run().
+struct DeviceFailure final : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
 
 }  // namespace
 
@@ -230,6 +236,7 @@ void LlmEngine::collect() {
   Launch& oldest = launches_[num_collected_ % launches_.size()];
   oldest.times.wait_begin = stamp();
   executor_->collect(result_);
+  if (const Status health = executor_->health(); !health) throw DeviceFailure(health.error().message);
   oldest.times.wait_end = stamp();
   scheduler_.on_result(result_);
   ++num_collected_;

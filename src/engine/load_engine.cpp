@@ -119,7 +119,8 @@ Result<LoadedEngine> load_engine(const EngineOptions& options, const EngineProgr
                          .kv_cache_memory_bytes = options.kv_cache_memory_bytes,
                          .memory_utilization = options.gpu_memory_utilization,
                          .num_kv_blocks = options.num_kv_blocks,
-                         .depth = overlap ? 2 : 1};
+                         .depth = overlap ? 2 : 1,
+                         .enforce_eager = options.enforce_eager};
   ASSIGN_OR_RETURN(out.model, load_model(*out.backend, checkpoint, load, [&](uint64_t done, uint64_t total) {
                      report(LoadPhase::kWeights, done, total);
                    }));

@@ -39,6 +39,7 @@ struct EngineOptions {
   bool enable_prefix_caching = true;
   std::optional<bool> async_scheduling;  // plan a step while the one before runs; empty: where it pays
   std::optional<uint64_t> seed;          // of requests that bring none
+  bool enforce_eager = false;            // no captured graphs, also on a GPU
   bool check_ops = false;                // every op's arguments are checked
   // See LlmEngineOptions.
   std::vector<std::shared_ptr<EngineObserver>> observers;

@@ -85,6 +85,17 @@ StepShape largest_shape(const InputBatchLimits& limits) {
           .num_sources = limits.max_num_batched_tokens};
 }
 
+// One token a sequence, one sample a token; always with a place for pending tokens, so that there is one
+// graph.
+StepShape bucket_shape(int bucket, const InputBatchLimits& limits) {
+  return {.num_tokens = bucket,
+          .num_seqs = bucket,
+          .max_blocks = limits.max_blocks_per_seq,
+          .num_logits = bucket,
+          .num_sampled = bucket,
+          .num_sources = bucket};
+}
+
 int num_blocks_of(const ScheduledSeq& seq, int block_size) {
   const int positions = seq.num_computed_tokens + seq.num_tokens;
   return (positions + block_size - 1) / block_size;
@@ -92,16 +103,19 @@ int num_blocks_of(const ScheduledSeq& seq, int block_size) {
 
 }  // namespace
 
-Result<InputBatch> InputBatch::create(Backend& backend, const InputBatchLimits& limits) {
-  InputBatch batch(backend, limits);
-  const StepShape shape = largest_shape(limits);
+Result<StepBlocks> StepBlocks::create(Backend& backend, const InputBatchLimits& limits) {
+  StepBlocks blocks;
   StepTensors unused;
-  const size_t in_bytes = cut_inputs(unused, shape, kNoMemory);
-  const size_t out_bytes = cut_outputs(unused, shape, kNoMemory);
-  ASSIGN_OR_RETURN(batch.staging_in_, backend.allocate_staging(in_bytes));
-  ASSIGN_OR_RETURN(batch.device_in_, backend.allocate(in_bytes));
-  ASSIGN_OR_RETURN(batch.staging_out_, backend.allocate_staging(out_bytes));
-  ASSIGN_OR_RETURN(batch.device_out_, backend.allocate(out_bytes));
+  ASSIGN_OR_RETURN(blocks.inputs, backend.allocate(cut_inputs(unused, largest_shape(limits), kNoMemory)));
+  ASSIGN_OR_RETURN(blocks.outputs, backend.allocate(cut_outputs(unused, largest_shape(limits), kNoMemory)));
+  return blocks;
+}
+
+Result<InputBatch> InputBatch::create(Backend& backend, const InputBatchLimits& limits,
+                                      const StepBlocks& blocks) {
+  InputBatch batch(backend, limits, blocks);
+  ASSIGN_OR_RETURN(batch.staging_in_, backend.allocate_staging(blocks.inputs.size()));
+  ASSIGN_OR_RETURN(batch.staging_out_, backend.allocate_staging(blocks.outputs.size()));
   return batch;
 }
 
@@ -209,7 +223,8 @@ void InputBatch::fill_tokens(const StepPlan& plan, int block_size) const {
     auto* table = b.block_table.row<int32_t>(static_cast<int64_t>(s));
     const int blocks = num_blocks_of(seq, block_size);
     std::copy_n(block_ids.begin(), blocks, table);
-    std::fill(table + blocks, table + b.block_table.cols, 0);  // the null block
+    // What stands behind is never read; a bucket's row is as long as the longest sequence there can be.
+    std::fill(table + blocks, table + std::min<int64_t>(blocks + 1, b.block_table.cols), 0);
   }
   query_start[plan.seqs.size()] = row;
 }
@@ -258,11 +273,63 @@ void InputBatch::fill_rows(const StepPlan& plan) const {
   }
 }
 
+bool InputBatch::fits_a_bucket(const StepPlan& plan) {
+  const auto fits = [](const ScheduledSeq& seq) {
+    return seq.num_tokens == 1 && seq.sample && seq.logprobs < 0 && seq.num_targets == 0;
+  };
+  return std::all_of(plan.seqs.begin(), plan.seqs.end(), fits);
+}
+
+StepTensors InputBatch::bucket_tensors(int bucket, const KvCacheView& kv) const {
+  const StepShape shape = bucket_shape(bucket, limits_);
+  StepTensors step;
+  cut_inputs(step, shape, device_in_.data());
+  cut_outputs(step, shape, device_out_.data());
+  step.num_sampled = bucket;
+  step.batch.num_tokens = step.batch.num_seqs = bucket;
+  step.batch.max_query_len = 1;
+  step.batch.max_context_len = shape.max_blocks * kv.block_size;
+  step.batch.kv = kv;
+  step.previous_tokens = Tensor::of(device_out_.data(), DType::kI32, limits_.max_num_seqs, 1);
+  return step;
+}
+
+// Rows beyond the plan's: they read and write position 0 of the null block, and nobody looks at their tokens.
+void InputBatch::fill_padding(const StepPlan& plan) const {
+  const auto begin = static_cast<int64_t>(plan.seqs.size());
+  const auto fill = [&](const Tensor& t, auto value) {
+    using T = decltype(value);
+    std::fill(static_cast<T*>(t.data) + begin, static_cast<T*>(t.data) + t.rows, value);
+  };
+  const BatchView& b = host_.batch;
+  fill(b.token_ids, int32_t{0});
+  fill(b.positions, int32_t{0});
+  fill(b.slot_mapping, int32_t{0});
+  fill(b.context_len, int32_t{1});
+  for (int64_t s = begin; s < b.num_seqs; ++s) {
+    *b.block_table.row<int32_t>(s) = 0;
+    static_cast<int32_t*>(b.logits_rows.data)[s] = static_cast<int32_t>(s);
+    static_cast<int32_t*>(b.query_start.data)[s + 1] = static_cast<int32_t>(s + 1);
+  }
+  fill(host_.sampler.temperature, 0.0F);
+  fill(host_.sampler.top_k, int32_t{0});
+  fill(host_.sampler.top_p, 1.0F);
+  fill(host_.sampler.min_p, 0.0F);
+  fill(host_.sampler.seed, int64_t{0});
+  fill(host_.sampler.position, int64_t{0});
+  if (num_pending_ == 0) {
+    std::fill_n(static_cast<int32_t*>(host_.source_rows.data), host_.source_rows.rows, -1);
+  } else {
+    fill(host_.source_rows, int32_t{-1});
+  }
+}
+
 StepTensors InputBatch::stage(const StepPlan& plan, const KvCacheView& kv, int vocab_size,
-                              const InputBatch* previous) {
+                              const InputBatch* previous, int bucket) {
   check(plan, kv, vocab_size);
   collect_rows(plan, vocab_size);
   num_pending_ = static_cast<int>(std::count(plan.token_ids.begin(), plan.token_ids.end(), kPendingToken));
+  if (bucket > 0) return stage_bucket(plan, kv, previous, bucket);
   StepShape shape{.num_tokens = plan.num_tokens,
                   .num_seqs = static_cast<int>(plan.seqs.size()),
                   .num_logits = static_cast<int>(sampled_.size() + prompt_.size()),
@@ -297,13 +364,28 @@ StepTensors InputBatch::stage(const StepPlan& plan, const KvCacheView& kv, int v
   return device_;
 }
 
+StepTensors InputBatch::stage_bucket(const StepPlan& plan, const KvCacheView& kv, const InputBatch* previous,
+                                     int bucket) {
+  CHECK(fits_a_bucket(plan) && static_cast<int>(plan.seqs.size()) <= bucket, "{} sequences in a bucket of {}",
+        plan.seqs.size(), bucket);
+  const StepShape shape = bucket_shape(bucket, limits_);
+  host_ = device_ = bucket_tensors(bucket, kv);
+  in_bytes_ = cut_inputs(host_, shape, staging_in_.data());
+  out_bytes_ = cut_outputs(host_, shape, staging_out_.data());
+  fill_tokens(plan, kv.block_size);
+  fill_sources(plan, previous);
+  fill_rows(plan);
+  fill_padding(plan);
+  return device_;
+}
+
 void InputBatch::upload() {
-  backend_->upload(staging_in_.bytes().first(in_bytes_), device_in_.bytes().first(in_bytes_));
+  backend_->upload(staging_in_.bytes().first(in_bytes_), device_in_.first(in_bytes_));
 }
 
 void InputBatch::fetch() {
   if (out_bytes_ > 0)
-    backend_->download(device_out_.bytes().first(out_bytes_), staging_out_.bytes().first(out_bytes_));
+    backend_->download(device_out_.first(out_bytes_), staging_out_.bytes().first(out_bytes_));
 }
 
 PositionLogprobs InputBatch::logprobs_at(int64_t out_row, TokenId chosen, int top_n) const {

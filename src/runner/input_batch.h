@@ -1,8 +1,15 @@
 // InputBatch: a StepPlan on its way to the device and its results on their way back. One block of staging
 // memory goes up in one copy, one comes down.
+//
+// The blocks on the device (StepBlocks) are shared by all launches under way, for these run in order: a
+// step's inputs are written when the step before has ended, and its outputs were fetched then. So the
+// addresses of a bucket's tensors are the same in every step, and a captured graph can be launched for any of
+// them.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "backend/backend.h"
@@ -18,15 +25,33 @@ struct InputBatchLimits {
   int max_blocks_per_seq = 0;
 };
 
+struct StepBlocks {  // on the device
+  Buffer inputs;
+  Buffer outputs;
+
+  static Result<StepBlocks> create(Backend& backend, const InputBatchLimits& limits);
+};
+
 class InputBatch {
  public:
   static constexpr int kMaxLogprobs = 20;  // top-n of log-probabilities a request may ask for
 
-  static Result<InputBatch> create(Backend& backend, const InputBatchLimits& limits);
+  // The blocks must outlive it.
+  static Result<InputBatch> create(Backend& backend, const InputBatchLimits& limits,
+                                   const StepBlocks& blocks);
 
   // Writes the plan into staging memory. `previous` is the batch of the launch before, of which it takes
   // pending tokens; null: there is none. The tensors, on the device, are valid until the next stage().
-  StepTensors stage(const StepPlan& plan, const KvCacheView& kv, int vocab_size, const InputBatch* previous);
+  //
+  // bucket > 0: the plan is one of `plan.seqs.size() <= bucket` sequences with one token each, all sampled
+  // without log-probabilities; it is filled up to `bucket` rows that read and write the null block alone, and
+  // the tensors are bucket_tensors(bucket).
+  StepTensors stage(const StepPlan& plan, const KvCacheView& kv, int vocab_size, const InputBatch* previous,
+                    int bucket = 0);
+  // Whether stage() can put the plan into a bucket.
+  [[nodiscard]] static bool fits_a_bucket(const StepPlan& plan);
+  // The tensors of every step staged with this bucket.
+  [[nodiscard]] StepTensors bucket_tensors(int bucket, const KvCacheView& kv) const;
   // Enqueue the copies of the last stage(): its inputs to the device, its results back.
   void upload();
   void fetch();
@@ -47,19 +72,27 @@ class InputBatch {
     int logprobs = -1;   // top-n, -1: none
   };
 
-  InputBatch(Backend& backend, const InputBatchLimits& limits) : backend_(&backend), limits_(limits) {}
+  InputBatch(Backend& backend, const InputBatchLimits& limits, const StepBlocks& blocks)
+      : backend_(&backend),
+        limits_(limits),
+        device_in_(blocks.inputs.bytes()),
+        device_out_(blocks.outputs.bytes()) {}
+  StepTensors stage_bucket(const StepPlan& plan, const KvCacheView& kv, const InputBatch* previous,
+                           int bucket);
   void collect_rows(const StepPlan& plan, int vocab_size);
   void check(const StepPlan& plan, const KvCacheView& kv, int vocab_size) const;
   void check_seq(const StepPlan& plan, const ScheduledSeq& seq, const KvCacheView& kv, int vocab_size) const;
   void fill_tokens(const StepPlan& plan, int block_size) const;
   void fill_sources(const StepPlan& plan, const InputBatch* previous) const;
   void fill_rows(const StepPlan& plan) const;
+  void fill_padding(const StepPlan& plan) const;
   [[nodiscard]] int sampled_row(RequestId id, size_t& hint) const;
   [[nodiscard]] PositionLogprobs logprobs_at(int64_t out_row, TokenId chosen, int top_n) const;
 
   Backend* backend_;
   InputBatchLimits limits_;
-  Buffer staging_in_, device_in_, staging_out_, device_out_;
+  std::span<std::byte> device_in_, device_out_;
+  Buffer staging_in_, staging_out_;
   // Of the last stage():
   std::vector<LogitsRow> sampled_;  // those without log-probabilities first
   std::vector<LogitsRow> prompt_;

@@ -32,13 +32,14 @@ int64_t blocks_within(const KvBudget& budget, const RunnerOptions& options, size
 }
 
 // All that a step takes besides weights and KV: activations, logits and the head's slices (a dry run),
-// whatever the ops need (sampling scratch among it), and the inputs and outputs of each launch under way,
-// with log-probabilities of every row.
+// whatever the ops need (sampling scratch among it), and the inputs and outputs of a step, with
+// log-probabilities of every row; their staging for each launch under way.
 size_t step_bytes(const Model& model, const Backend& backend, const DeviceMemory& memory,
                   const RunnerOptions& options) {
   const size_t inputs = InputBatch::device_bytes(options.batch_limits());
+  const size_t staging = memory.holds_staging ? static_cast<size_t>(options.depth) * inputs : 0;
   return plan_workspace(model, options) + backend.reserve_bytes(step_limits(model.config(), options)) +
-         static_cast<size_t>(options.depth) * inputs * (memory.holds_staging ? 2 : 1);
+         inputs + staging;
 }
 
 std::string sizes_text(const MemoryPlan& plan) {

@@ -58,7 +58,11 @@ Result<LoadedModel> load_model(Backend& backend, const Checkpoint& checkpoint, c
       .max_model_len = options.max_model_len > 0 ? options.max_model_len : out.config.max_position_embeddings,
       .block_size = options.block_size,
       .num_blocks = 0,
-      .depth = options.depth};
+      .depth = options.depth,
+      .head_rows = backend.head_rows()};
+  out.options.graph_buckets = options.graph_buckets;
+  if (options.graph_buckets.empty() && backend.prefers_graphs() && !options.enforce_eager)
+    out.options.graph_buckets = default_graph_buckets(options.max_num_seqs);
   const KvBudget budget{.memory_bytes = options.kv_cache_memory_bytes,
                         .memory_utilization = options.memory_utilization,
                         .num_blocks = options.num_kv_blocks,

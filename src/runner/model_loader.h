@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "backend/backend.h"
 #include "checkpoint/checkpoint.h"
@@ -26,6 +27,9 @@ struct LoadOptions {
   double memory_utilization = 0;     // of KvBudget
   int num_kv_blocks = 0;             // > 0: so many blocks instead
   int depth = 1;                     // of RunnerOptions
+  bool enforce_eager = false;        // no graphs, also where the backend prefers them
+  std::vector<int>
+      graph_buckets;  // of RunnerOptions; empty: the usual ones, where the backend prefers graphs
 };
 
 struct LoadedModel {  // members in order of dependence: the runner goes first

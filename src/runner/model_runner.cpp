@@ -17,6 +17,15 @@ KvCacheView kv_cache_shape(const ModelConfig& config, const RunnerOptions& optio
           .head_dim = config.head_dim};
 }
 
+std::vector<int> default_graph_buckets(int max_num_seqs) {
+  std::vector<int> buckets;
+  for (const int size :
+       {1, 2, 4, 8, 12, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512})
+    if (size < max_num_seqs) buckets.push_back(size);
+  if (max_num_seqs <= 512) buckets.push_back(max_num_seqs);
+  return buckets;
+}
+
 StepLimits step_limits(const ModelConfig& config, const RunnerOptions& options) {
   const int max_seqs = std::min(options.max_num_seqs, options.max_num_batched_tokens);
   return {.max_tokens = options.max_num_batched_tokens,
@@ -41,8 +50,9 @@ Result<std::unique_ptr<ModelRunner>> ModelRunner::create(Backend& backend, const
         options.depth);
   RETURN_IF_ERROR(backend.reserve(step_limits(model.config(), options)));
   std::unique_ptr<ModelRunner> runner(new ModelRunner(backend, model, options));
+  ASSIGN_OR_RETURN(runner->blocks_, StepBlocks::create(backend, options.batch_limits()));
   for (int i = 0; i < options.depth; ++i) {
-    ASSIGN_OR_RETURN(InputBatch inputs, InputBatch::create(backend, options.batch_limits()));
+    ASSIGN_OR_RETURN(InputBatch inputs, InputBatch::create(backend, options.batch_limits(), runner->blocks_));
     runner->launches_.push_back(std::make_unique<Launch>(*runner, std::move(inputs), backend.make_event()));
   }
   const KvCacheView& kv = runner->kv_;
@@ -52,6 +62,11 @@ Result<std::unique_ptr<ModelRunner>> ModelRunner::create(Backend& backend, const
   ASSIGN_OR_RETURN(runner->workspace_, backend.allocate(plan_workspace(model, options)));
   runner->kv_.data = runner->kv_memory_.data();
   runner->arena_ = Arena(runner->workspace_.bytes());
+  if (!options.graph_buckets.empty()) {
+    RETURN_IF_ERROR(runner->warm_up());
+    runner->capture_graphs();
+  }
+  RETURN_IF_ERROR(backend.health());
   return runner;
 }
 
@@ -68,8 +83,48 @@ ModelRunner::~ModelRunner() {
 
 void ModelRunner::Launch::run() {
   inputs.upload();
-  run_step(runner.model_, runner.backend_.ops(), runner.arena_, runner.options_.arithmetic, step);
+  if (graph != nullptr) {
+    graph->launch();
+  } else {
+    runner.compute(step);
+  }
   inputs.fetch();
+}
+
+void ModelRunner::compute(const StepTensors& step) {
+  run_step(model_, backend_.ops(), arena_, options_.arithmetic, options_.head_rows, step);
+}
+
+// Steps of the sizes that will come, over the null block: a backend that chooses algorithms by trying them,
+// or loads code at first use, does so now.
+Status ModelRunner::warm_up() {
+  StepResult unused;
+  for (int tokens = options_.max_num_batched_tokens; tokens > 0; tokens /= 2) {
+    StepPlan plan;
+    plan.num_tokens = std::min(tokens, options_.max_model_len);
+    plan.token_ids.assign(static_cast<size_t>(plan.num_tokens), 0);
+    const int blocks = (plan.num_tokens + options_.block_size - 1) / options_.block_size;
+    plan.block_ids.assign(static_cast<size_t>(blocks), 1);  // written before any sequence has it
+    plan.seqs.push_back({.num_tokens = plan.num_tokens, .num_blocks = blocks, .sample = true});
+    launch(plan);
+    collect(unused);
+    RETURN_IF_ERROR(backend_.health());
+  }
+  return ok_status();
+}
+
+// The largest first: what a graph needs of the driver's memory is then there for the smaller ones.
+void ModelRunner::capture_graphs() {
+  const InputBatch& inputs = launches_.front()->inputs;
+  for (auto bucket = options_.graph_buckets.rbegin(); bucket != options_.graph_buckets.rend(); ++bucket) {
+    const StepTensors step = inputs.bucket_tensors(*bucket, kv_);
+    graphs_[*bucket] = backend_.capture([this, step] { compute(step); });
+  }
+}
+
+int ModelRunner::bucket_of(const StepPlan& plan) const {
+  const auto bucket = graphs_.lower_bound(static_cast<int>(plan.seqs.size()));
+  return bucket != graphs_.end() && InputBatch::fits_a_bucket(plan) ? bucket->first : 0;
 }
 
 // Without overlap the step runs on this thread: a stream of its own would only cost the way there and back.
@@ -79,7 +134,9 @@ void ModelRunner::launch(const StepPlan& plan) {
   Launch& launch = launch_at(num_launched_);
   const bool has_previous = num_launched_ > num_collected_;
   const InputBatch* previous = has_previous ? &launch_at(num_launched_ - 1).inputs : nullptr;
-  launch.step = launch.inputs.stage(plan, kv_, model_.config().vocab_size, previous);
+  const int bucket = bucket_of(plan);
+  launch.graph = bucket > 0 ? graphs_.at(bucket).get() : nullptr;
+  launch.step = launch.inputs.stage(plan, kv_, model_.config().vocab_size, previous, bucket);
   if (options_.depth == 1) {
     launch.run();
   } else {

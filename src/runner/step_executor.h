@@ -2,6 +2,7 @@
 // own.
 #pragma once
 
+#include "pegainfer/result.h"
 #include "scheduler/step_plan.h"
 
 namespace pegainfer {
@@ -15,6 +16,8 @@ class StepExecutor {
   // Waits for the oldest launch; `result` is filled anew.
   virtual void collect(StepResult& result) = 0;
   [[nodiscard]] virtual int depth() const = 0;
+  // An error once the device has failed for good: then the results of the last collect() count for nothing.
+  [[nodiscard]] virtual Status health() const { return ok_status(); }
 };
 
 }  // namespace pegainfer

@@ -41,7 +41,8 @@ void run_head(Ops& ops, const StepTensors& step, Tensor logits, int begin, int e
 
 }  // namespace
 
-void run_step(const Model& model, Ops& ops, Arena& arena, DType arithmetic, const StepTensors& step) {
+void run_step(const Model& model, Ops& ops, Arena& arena, DType arithmetic, int head_rows,
+              const StepTensors& step) {
   arena.reset();
   ops.begin_step(step.batch);
   if (step.source_rows.rows > 0)
@@ -49,8 +50,8 @@ void run_step(const Model& model, Ops& ops, Arena& arena, DType arithmetic, cons
   Forward f(ops, arena, step.batch, arithmetic);
   Tensor rows = model.forward(f);
   const int num_logits = static_cast<int>(step.batch.logits_rows.rows);
-  for (int begin = 0; begin < num_logits; begin += StepTensors::kHeadRows) {
-    const int end = std::min(begin + StepTensors::kHeadRows, num_logits);
+  for (int begin = 0; begin < num_logits; begin += head_rows) {
+    const int end = std::min(begin + head_rows, num_logits);
     const auto scope = f.scope();
     run_head(ops, step, model.logits(f, rows.slice_rows(begin, end - begin)), begin, end);
   }

@@ -14,8 +14,8 @@ namespace pegainfer {
 // Rows of batch.logits_rows come in this order: `num_sampled` rows whose logits give a token, of which the
 // last `num_sampled_logprobs` want log-probabilities as well, then prompt rows with given targets.
 struct StepTensors {
-  // Rows of logits in memory at a time: the head of a long prompt with log-probabilities is computed in
-  // slices.
+  // Rows of logits in memory at a time, usually: the head of a long prompt with log-probabilities is computed
+  // in slices.
   static constexpr int kHeadRows = 32;
 
   BatchView batch;
@@ -34,6 +34,8 @@ struct StepTensors {
   Tensor out_top_logprobs;  // [the same, top_n] F32
 };
 
-void run_step(const Model& model, Ops& ops, Arena& arena, DType arithmetic, const StepTensors& step);
+// head_rows: the size of those slices.
+void run_step(const Model& model, Ops& ops, Arena& arena, DType arithmetic, int head_rows,
+              const StepTensors& step);
 
 }  // namespace pegainfer

@@ -10,7 +10,8 @@ size_t plan_workspace(const Model& model, const RunnerOptions& options) {
   Arena arena = Arena::dry(kUnlimited);
   NullOps ops;
   const KvCacheView kv = kv_cache_shape(model.config(), options);
-  run_step(model, ops, arena, options.arithmetic, InputBatch::largest(options.batch_limits(), kv));
+  run_step(model, ops, arena, options.arithmetic, options.head_rows,
+           InputBatch::largest(options.batch_limits(), kv));
   return arena.peak();
 }
 

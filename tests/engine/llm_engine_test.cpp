@@ -277,6 +277,35 @@ TEST(LlmEngine, AFailedStepEndsEveryRequestOnceAndTheEngine) {
   set_log_level(LogLevel::kInfo);
 }
 
+// A device that is lost: the step's results count for nothing, and everyone hears which op it was, once.
+TEST(LlmEngine, AFailedDeviceEndsEveryRequestOnceAndTheEngine) {
+  set_log_level(LogLevel::kOff);
+  std::atomic<int> steps{0};
+  std::promise<std::string> dead;
+  LlmEngineOptions o = engine_options();
+  o.on_dead = [&](const std::string& reason) { dead.set_value(reason); };
+  FakeExecutorOptions e = executor_options();
+  e.health = [&]() -> Status {
+    if (++steps < 3) return ok_status();
+    return internal_error("the GPU failed in paged_attention");
+  };
+  const auto engine = make_engine(o, e);
+  std::vector<Client> clients(4);
+  std::vector<bool> accepted(4);
+  for (size_t i = 0; i < clients.size(); ++i)
+    accepted[i] = engine->submit({{1}, tokens(100), clients[i].sink()}).has_value();
+  EXPECT_TRUE(accepted[0]);
+  EXPECT_THAT(dead.get_future().get(), HasSubstr("paged_attention"));
+  for (size_t i = 0; i < clients.size(); ++i) {
+    EXPECT_EQ(clients[i].num_finishes(), accepted[i] ? 1 : 0);
+    if (!accepted[i]) continue;
+    EXPECT_THAT(clients[i].get().message, HasSubstr("paged_attention"));
+  }
+  EXPECT_FALSE(engine->stats().healthy);
+  engine->shutdown(steady_clock::now());
+  set_log_level(LogLevel::kInfo);
+}
+
 // Many threads submit and cancel at random while the engine runs and, at the end, shuts down under them.
 TEST(LlmEngine, ThreadsSubmitAndCancelThroughAShutdown) {
   for (int round = 0; round < 3; ++round) {

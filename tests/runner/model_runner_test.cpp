@@ -43,7 +43,8 @@ struct Machine {
   std::optional<LoadedModel> loaded;
   std::mt19937 random{7};
 
-  Machine(const Case& c, const std::vector<TinyTensor>& tensors, int depth = 1) {
+  Machine(const Case& c, const std::vector<TinyTensor>& tensors, int depth = 1,
+          std::vector<int> graph_buckets = {}) {
     testing::write_model(c.model, tensors, directory.path());
     backend = *create_backend({.device = "cpu", .threads = 2, .check = true});
     const auto checkpoint = Checkpoint::open(directory.path().string(), {});
@@ -55,7 +56,8 @@ struct Machine {
                               .max_num_batched_tokens = kMaxTokens,
                               .block_size = kBlockSize,
                               .num_kv_blocks = kBlocks,
-                              .depth = depth},
+                              .depth = depth,
+                              .graph_buckets = std::move(graph_buckets)},
                              {});
     CHECK(result.has_value(), "{}", result ? "" : result.error().message);
     loaded.emplace(*std::move(result));
@@ -116,6 +118,39 @@ TEST_P(ModelRunnerTest, RepeatedEqualsFirstInAnyBlocks) {
     DrivenSeq again = make_seq(prompt, i == 0 ? ascending : m.tables(1, 128)[0]);
     run_alone(m.runner(), again, 160, 8);
     expect_same(first, again, "run " + std::to_string(i));
+  }
+}
+
+// Decode steps padded to a bucket, batches of every size up to the largest bucket and beyond it; sequences
+// that want log-probabilities make their steps eager.
+TEST_P(ModelRunnerTest, GraphEqualsEager) {
+  Machine eager(GetParam());
+  Machine graphs(GetParam(), testing::tiny_tensors(GetParam().model), 1, {1, 2, 4, 8});
+  for (const int count : {1, 2, 3, 5, 8, 9}) {
+    const auto tables = eager.tables(count, 64);
+    std::vector<DrivenSeq> a;
+    for (int i = 0; i < count; ++i) {
+      a.push_back(make_seq(eager.prompt(1 + 3 * i), tables[static_cast<size_t>(i)]));
+      a.back().temperature = i % 2 == 0 ? 0.0F : 0.9F;
+      a.back().seed = static_cast<uint64_t>(i);
+      a.back().top_n = count == 3 ? i - 1 : -1;
+    }
+    std::vector<DrivenSeq> b = a;
+    for (auto* run : {&a, &b}) {
+      Machine& m = run == &a ? eager : graphs;
+      std::vector<DrivenSeq*> seqs;
+      std::vector<int> prompts;
+      for (DrivenSeq& seq : *run) {
+        seqs.push_back(&seq);
+        prompts.push_back(static_cast<int>(seq.tokens.size()));
+      }
+      run_step_of(m.runner(), seqs, prompts);
+      for (int step = 0; step < 12; ++step) run_step_of(m.runner(), seqs, std::vector<int>(seqs.size(), 1));
+    }
+    for (size_t i = 0; i < a.size(); ++i) {
+      EXPECT_EQ(a[i].generated().size(), 13U);
+      expect_same(a[i], b[i], "sequence " + std::to_string(i) + " of " + std::to_string(count));
+    }
   }
 }
 

@@ -20,6 +20,8 @@ struct FakeExecutorOptions {
   int depth = 1;
   // Called at the start of collect(): to wait, or to throw.
   std::function<void(const StepPlan&)> on_collect = {};
+  // What health() says after each collect().
+  std::function<Status()> health = {};
   // The token for a hash and position, when a test wants to choose; -1: as a NaN row.
   std::function<TokenId(uint64_t hash, int position)> choose = {};
 };
@@ -32,6 +34,7 @@ class FakeExecutor final : public StepExecutor {
   void launch(const StepPlan& plan) override;
   void collect(StepResult& result) override;
   [[nodiscard]] int depth() const override { return options_.depth; }
+  [[nodiscard]] Status health() const override { return options_.health ? options_.health() : ok_status(); }
   [[nodiscard]] int num_launches() const { return num_launches_; }
 
   // What the model says after `tokens`: the reference without batches, blocks or chunks.

@@ -16,6 +16,7 @@ class CheckedBackend final : public Backend {
   [[nodiscard]] std::string description() const override { return inner_->description() + ", checked"; }
   [[nodiscard]] DeviceMemory memory() const override { return inner_->memory(); }
   Ops& ops() override { return ops_; }
+  [[nodiscard]] Status health() const override { return inner_->health(); }
   Status reserve(const StepLimits& limits) override { return inner_->reserve(limits); }
   [[nodiscard]] size_t reserve_bytes(const StepLimits& limits) const override {
     return inner_->reserve_bytes(limits);
