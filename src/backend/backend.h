@@ -71,6 +71,9 @@ class Backend {
   [[nodiscard]] virtual Status health() const { return ok_status(); }
   // Where a step is bound by launching kernels, not by running them: decode steps are captured into graphs.
   [[nodiscard]] virtual bool prefers_graphs() const { return false; }
+  // Tokens of a step when nobody says: enough that a prompt is bound by arithmetic, not so many that streams
+  // beside it wait long.
+  [[nodiscard]] virtual int default_max_num_batched_tokens() const { return 512; }
   // Rows of logits that the head computes at a time: enough that reading its weights once serves a batch.
   [[nodiscard]] virtual int head_rows() const { return 32; }
 

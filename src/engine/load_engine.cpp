@@ -21,13 +21,13 @@ struct StepSize {
   int max_num_batched_tokens = 0;
 };
 
-Result<StepSize> step_size(const EngineOptions& options) {
+Result<StepSize> step_size(const EngineOptions& options, const Backend& backend) {
   for (const auto& [value, flag] : {std::pair{options.max_num_seqs, "--max-num-seqs"},
                                     std::pair{options.max_num_batched_tokens, "--max-num-batched-tokens"}})
     if (value < 0) return invalid_argument(fmt::format("{} is {}; it must be positive", flag, value), flag);
   StepSize size{options.max_num_seqs, options.max_num_batched_tokens};
   if (size.max_num_batched_tokens == 0)
-    size.max_num_batched_tokens = std::max(EngineOptions::kDefaultMaxNumBatchedTokens, size.max_num_seqs);
+    size.max_num_batched_tokens = std::max(backend.default_max_num_batched_tokens(), size.max_num_seqs);
   if (size.max_num_seqs == 0)
     size.max_num_seqs = std::min(EngineOptions::kDefaultMaxNumSeqs, size.max_num_batched_tokens);
   if (size.max_num_seqs > size.max_num_batched_tokens)
@@ -93,7 +93,6 @@ Result<LoadedEngine> load_engine(const EngineOptions& options, const EngineProgr
     return invalid_argument(fmt::format("--gpu-memory-utilization is {}; it must be above 0 and at most 1",
                                         options.gpu_memory_utilization),
                             "--gpu-memory-utilization");
-  ASSIGN_OR_RETURN(const StepSize size, step_size(options));
   ASSIGN_OR_RETURN(const std::string path, resolve_model_path(options.model));
   ASSIGN_OR_RETURN(const Checkpoint checkpoint, Checkpoint::open(path, CheckpointOptions{}));
 
@@ -105,11 +104,18 @@ Result<LoadedEngine> load_engine(const EngineOptions& options, const EngineProgr
       out.backend,
       create_backend({.device = options.device, .threads = options.threads, .check = options.check_ops}));
   LOG_INFO("{}", out.backend->description());
+  ASSIGN_OR_RETURN(const StepSize size, step_size(options, *out.backend));
   // Beside the weights: parsing a large vocabulary takes as long as reading a small model.
   auto tokenizer = std::async(std::launch::async, [&checkpoint] { return load_tokenizer(checkpoint); });
   // On the CPU the host's work takes its cores from the step it would be hidden behind, and a new request
   // waits for one step more (docs/performance/overlap.md).
   const bool overlap = options.async_scheduling.value_or(out.backend->name() != "cpu");
+  // A GPU is there to be filled; the machine's own memory has other uses.
+  constexpr double kShareOfADevice = 0.9;
+  const bool is_device = !out.backend->memory().holds_staging;
+  const double utilization = options.gpu_memory_utilization > 0 ? options.gpu_memory_utilization
+                             : is_device                        ? kShareOfADevice
+                                                                : 0;
   const LoadOptions load{.dtype = options.dtype,
                          .kv_cache_dtype = options.kv_cache_dtype,
                          .max_model_len = options.max_model_len,
@@ -117,7 +123,7 @@ Result<LoadedEngine> load_engine(const EngineOptions& options, const EngineProgr
                          .max_num_batched_tokens = size.max_num_batched_tokens,
                          .block_size = options.block_size,
                          .kv_cache_memory_bytes = options.kv_cache_memory_bytes,
-                         .memory_utilization = options.gpu_memory_utilization,
+                         .memory_utilization = utilization,
                          .num_kv_blocks = options.num_kv_blocks,
                          .depth = overlap ? 2 : 1,
                          .enforce_eager = options.enforce_eager};

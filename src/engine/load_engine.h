@@ -29,10 +29,10 @@ struct EngineOptions {
   int threads = 0;                      // 0: all physical cores
   int max_model_len = 0;                // 0: the model's, or what fits into memory
   int max_num_seqs = 0;                 // 0: kDefaultMaxNumSeqs, or max_num_batched_tokens when that is less
-  int max_num_batched_tokens = 0;       // 0: kDefaultMaxNumBatchedTokens
+  int max_num_batched_tokens = 0;       // 0: the backend's default
   int block_size = 16;
   size_t kv_cache_memory_bytes = 0;   // 0: by the next, or chosen from what is available
-  double gpu_memory_utilization = 0;  // (0, 1]: the share of the available memory to take in all; 0: ours
+  double gpu_memory_utilization = 0;  // (0, 1]: the share of the memory to take in all; 0: ours (a GPU: 0.9)
   int num_kv_blocks = 0;              // > 0: so many blocks instead
   int max_queued_requests = kDefaultMaxQueuedRequests;  // that wait, beyond max_num_seqs; 0: no limit
   int64_t max_queued_tokens = 0;                        // prompt tokens of those that wait; 0: no limit
@@ -46,7 +46,6 @@ struct EngineOptions {
   std::function<void(const std::string& reason)> on_dead;
 
   static constexpr int kDefaultMaxNumSeqs = 256;
-  static constexpr int kDefaultMaxNumBatchedTokens = 512;
   static constexpr int kDefaultMaxQueuedRequests = 4096;
 };
 

@@ -42,6 +42,13 @@ size_t step_bytes(const Model& model, const Backend& backend, const DeviceMemory
          inputs + staging;
 }
 
+size_t share_of(const DeviceMemory& memory, double utilization) {
+  const size_t of = memory.holds_staging ? memory.available_bytes : memory.total_bytes;
+  const auto share = static_cast<size_t>(utilization * static_cast<double>(of));
+  const size_t taken = of - std::min(of, memory.available_bytes);  // by others
+  return share > taken ? share - taken : 0;
+}
+
 std::string sizes_text(const MemoryPlan& plan) {
   return fmt::format("weights {}, workspace {}", human_bytes(plan.weights_bytes),
                      human_bytes(plan.workspace_bytes));
@@ -78,8 +85,7 @@ Result<MemoryPlan> plan_memory(const Model& model, size_t weights_bytes, const B
   const size_t left = memory.available_bytes > fixed ? memory.available_bytes - fixed : 0;
   KvBudget kv_budget = budget;
   if (budget.memory_bytes == 0 && budget.memory_utilization > 0) {
-    const auto share =
-        static_cast<size_t>(budget.memory_utilization * static_cast<double>(memory.available_bytes));
+    const size_t share = share_of(memory, budget.memory_utilization);
     if (share <= fixed)
       return resource_exhausted(fmt::format(
           "--gpu-memory-utilization {} is {} of the {} available; {} are needed before any KV cache",

@@ -120,13 +120,14 @@ class PlainBackend final : public Backend {
  public:
   size_t available = size_t{1} << 40U;
   uint64_t allocations = 0;
+  size_t taken = 0;  // by others
   bool holds_staging = false;
   size_t ops_bytes = 0;  // what reserve() would take
   std::set<WeightFormat> refused;
 
   [[nodiscard]] std::string_view name() const override { return "plain"; }
   [[nodiscard]] std::string description() const override { return "plain"; }
-  [[nodiscard]] DeviceMemory memory() const override { return {available, available, holds_staging}; }
+  [[nodiscard]] DeviceMemory memory() const override { return {available + taken, available, holds_staging}; }
   Ops& ops() override { CHECK(false, "the plain backend computes nothing"); }
   Status reserve(const StepLimits&) override { return ok_status(); }
   [[nodiscard]] size_t reserve_bytes(const StepLimits&) const override { return ops_bytes; }

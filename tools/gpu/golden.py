@@ -1,0 +1,270 @@
+#!/usr/bin/env python3
+"""The logits gate on a GPU: random models of real shapes, made and scored by transformers on the same machine.
+
+    golden.py --binary build/release/src/apps/pegainfer [--models qwen3-0.6b,qwen3-4b,...] [--work DIR] [--json FILE]
+
+For each model: transformers saves it (fixed seed, BF16) and scores token ids in BF16 and in FP32; `pegainfer serve` scores the
+same ids. Compared are log-probabilities of the ids that follow (teacher-forced), against BF16 and against FP32, with prompts
+alone, all at once, and cut into chunks. Then greedy continuations through captured graphs and without, on cold and warm
+prefixes, teacher-forced by transformers afterwards. Needs torch, transformers and a GPU; prints a table, exits 1 when a gate
+is missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import concurrent.futures
+import dataclasses
+import gc
+import json
+import pathlib
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from typing import Any
+
+import torch
+import transformers
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+import make_tiny_model as tiny  # noqa: E402
+
+Json = dict[str, Any]
+MEAN_GATE, P99_GATE = 0.03, 0.12
+LENGTHS = (1, 2, 7, 16, 17, 63, 64, 65, 120, 300, 700, 1025, 2100)
+LONG = 16384
+GENERATED = 64
+
+
+# ---------- models ----------
+
+
+def config_of(name: str) -> transformers.PretrainedConfig:
+    if name in ("qwen3-0.6b", "qwen3-4b"):
+        big = name == "qwen3-4b"
+        return transformers.Qwen3Config(
+            vocab_size=151936, hidden_size=2560 if big else 1024, intermediate_size=9728 if big else 3072,
+            num_hidden_layers=36 if big else 28, num_attention_heads=32 if big else 16, num_key_value_heads=8, head_dim=128,
+            max_position_embeddings=40960, rope_theta=1e6, tie_word_embeddings=True, rms_norm_eps=1e-6)
+    if name == "llama-3.2-1b":
+        return transformers.LlamaConfig(
+            vocab_size=128256, hidden_size=2048, intermediate_size=8192, num_hidden_layers=16, num_attention_heads=32,
+            num_key_value_heads=8, head_dim=64, max_position_embeddings=131072, rope_theta=5e5, tie_word_embeddings=True,
+            rms_norm_eps=1e-5,
+            rope_scaling={"rope_type": "llama3", "factor": 32.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+                          "original_max_position_embeddings": 8192})
+    if name == "qwen2.5-1.5b":
+        return transformers.Qwen2Config(
+            vocab_size=151936, hidden_size=1536, intermediate_size=8960, num_hidden_layers=28, num_attention_heads=12,
+            num_key_value_heads=2, max_position_embeddings=32768, rope_theta=1e6, tie_word_embeddings=True, rms_norm_eps=1e-6)
+    raise SystemExit(f"golden.py: no model is called {name}")
+
+
+def make_model(name: str, folder: pathlib.Path) -> torch.nn.Module:
+    """Random weights; norms and biases are not all alike, and the head spreads logits as a trained one does."""
+    torch.manual_seed(0)
+    config = config_of(name)
+    torch.set_default_dtype(torch.bfloat16)
+    with torch.device("cuda"):
+        model = transformers.AutoModelForCausalLM.from_config(config).eval()
+    torch.set_default_dtype(torch.float32)
+    with torch.no_grad():
+        for key, p in model.named_parameters():
+            if key.endswith("norm.weight"):
+                p.uniform_(0.5, 1.5)
+            elif key.endswith("bias"):
+                p.normal_(0, 0.5)
+            elif key == "model.embed_tokens.weight":
+                p.mul_(3)
+    model.save_pretrained(folder, safe_serialization=True)
+    tokenizer = tiny.tokenizer_json(tiny.VARIANTS["qwen3"], "old")  # any will do: prompts are ids
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
+    return model
+
+
+@torch.inference_mode()
+def score(model: torch.nn.Module, ids: list[int], first: int = 1) -> tuple[list[float], list[float]]:
+    """Log-probabilities of ids[first:], and the largest there was at each of these positions."""
+    hidden = model.model(torch.tensor([ids], device="cuda")).last_hidden_state[0]
+    got: list[float] = []
+    best: list[float] = []
+    for begin in range(first - 1, len(ids) - 1, 512):
+        end = min(begin + 512, len(ids) - 1)
+        logits = model.lm_head(hidden[begin:end]).float().log_softmax(-1)
+        targets = torch.tensor(ids[begin + 1 : end + 1], device="cuda")
+        got += logits.gather(1, targets[:, None])[:, 0].tolist()
+        best += logits.max(-1).values.tolist()
+    return got, best
+
+
+# ---------- the server ----------
+
+
+class Server:
+    def __init__(self, binary: str, folder: pathlib.Path, *flags: str) -> None:
+        self.log = tempfile.NamedTemporaryFile("w+", suffix=".log", delete=False)
+        self.process = subprocess.Popen(
+            [binary, "serve", str(folder), "--device", "cuda", "--port", "0", "--max-num-seqs", "64", *flags],
+            stdout=subprocess.PIPE, stderr=self.log, text=True)
+        line = self.process.stdout.readline() if self.process.stdout else ""
+        self.url = line.split()[-1] if line.startswith("listening on ") else ""
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline and self.process.poll() is None:
+            try:
+                with urllib.request.urlopen(self.url + "/readyz", timeout=5) as answer:
+                    if answer.status == 200:
+                        return
+            except OSError:
+                time.sleep(0.05)
+        raise SystemExit(f"golden.py: the server did not become ready:\n{pathlib.Path(self.log.name).read_text()}")
+
+    def complete(self, body: Json) -> Json:
+        request = urllib.request.Request(self.url + "/v1/completions", json.dumps(body).encode(),
+                                         {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=300) as answer:
+            return json.load(answer)
+
+    def close(self) -> None:
+        self.process.terminate()
+        if self.process.wait(30) != 0:
+            raise SystemExit(f"golden.py: the server ended with {self.process.returncode}")
+
+
+def prompt_logprobs(server: Server, ids: list[int]) -> list[float]:
+    body = {"prompt": ids, "max_tokens": 1, "temperature": 0, "echo": True, "logprobs": 1}
+    return server.complete(body)["choices"][0]["logprobs"]["token_logprobs"][1 : len(ids)]
+
+
+def generate(server: Server, ids: list[int], temperature: float = 0) -> list[int]:
+    body = {"prompt": ids, "max_tokens": GENERATED, "temperature": temperature, "seed": 7, "ignore_eos": True,
+            "return_token_ids": True}
+    return server.complete(body)["choices"][0]["token_ids"]
+
+
+def together(function: Any, server: Server, cases: list[list[int]]) -> list[Any]:
+    with concurrent.futures.ThreadPoolExecutor(len(cases)) as pool:
+        return list(pool.map(lambda ids: function(server, ids), cases))
+
+
+# ---------- comparing ----------
+
+
+@dataclasses.dataclass
+class Row:
+    model: str
+    mode: str
+    values: int
+    mean_bf16: float
+    p99_bf16: float
+    mean_f32: float
+    p99_f32: float
+    ok: bool
+
+    def text(self) -> str:
+        return (f"{self.model:14} {self.mode:22} {self.values:7} {self.mean_bf16:9.4f} {self.p99_bf16:8.4f} "
+                f"{self.mean_f32:9.4f} {self.p99_f32:8.4f}  {'ok' if self.ok else 'MISSED'}")
+
+
+def difference(a: list[list[float]], b: list[list[float]]) -> tuple[float, float]:
+    values = sorted(abs(x - y) for u, v in zip(a, b, strict=True) for x, y in zip(u, v, strict=True))
+    return statistics.fmean(values), values[min(len(values) - 1, len(values) * 99 // 100)]
+
+
+class Gate:
+    def __init__(self, name: str) -> None:
+        self.name, self.rows = name, []
+
+    def add(self, mode: str, got: list[list[float]], bf16: list[list[float]], f32: list[list[float]]) -> None:
+        mean_b, p99_b = difference(got, bf16)
+        mean_f, p99_f = difference(got, f32)
+        # transformers' own BF16 run is no nearer to FP32 than its rounding lets it be: where that drift is larger than a
+        # gate, the drift is the gate.
+        drift_mean, drift_p99 = difference(bf16, f32)
+        ok = mean_b <= max(MEAN_GATE, drift_mean) and p99_b <= max(P99_GATE, 1.2 * drift_p99) and \
+            mean_f <= max(MEAN_GATE, 1.1 * drift_mean) and p99_f <= max(P99_GATE, 1.2 * drift_p99)
+        self.rows.append(Row(self.name, mode, sum(map(len, got)), mean_b, p99_b, mean_f, p99_f, ok))
+        print(self.rows[-1].text(), flush=True)
+
+    def check(self, mode: str, count: int, ok: bool) -> None:
+        self.rows.append(Row(self.name, mode, count, 0, 0, 0, 0, ok))
+        print(self.rows[-1].text(), flush=True)
+
+
+def random_ids(count: int, vocab: int, seed: int) -> list[int]:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(0, vocab, (count,), generator=generator).tolist()
+
+
+def run(name: str, binary: str, work: pathlib.Path, with_long: bool) -> list[Row]:
+    gate = Gate(name)
+    folder = work / name
+    model = make_model(name, folder)
+    vocab = model.config.vocab_size
+    lengths = [n for n in LENGTHS if n > 1] + ([LONG] if with_long else [])
+    cases = [random_ids(n, vocab, i) for i, n in enumerate(lengths)]
+    starts = [random_ids(n, vocab, 100 + i) for i, n in enumerate((1, 15, 16, 17, 100, 1000, 33, 64, 200, 5, 6))]
+    bf16 = [score(model, ids)[0] for ids in cases]
+
+    server = Server(binary, folder)
+    alone = [prompt_logprobs(server, ids) for ids in cases]
+    batched = together(prompt_logprobs, server, cases[:-1] if with_long else cases)
+    # Eleven sequences at once: the bucket of 12 and, as they end one by one, smaller ones.
+    graph = together(generate, server, starts)
+    warm = together(generate, server, starts)
+    sampled = [generate(server, ids, 1.0) for ids in starts]
+    again = [generate(server, ids, 1.0) for ids in starts]
+    server.close()
+    server = Server(binary, folder, "--max-num-batched-tokens", "192", "--enforce-eager", "--no-enable-prefix-caching")
+    chunked = [prompt_logprobs(server, ids) for ids in cases]
+    eager_sampled = [generate(server, ids, 1.0) for ids in starts]
+    server.close()
+
+    sequences = {"greedy, graph": graph, "greedy, prefix warm": warm}
+    scored = {mode: [score(model, a + b, len(a)) for a, b in zip(starts, got)] for mode, got in sequences.items()}
+    model.float()
+    torch.backends.cuda.matmul.allow_tf32 = False
+    f32 = [score(model, ids)[0] for ids in cases]
+    scored32 = {mode: [score(model, a + b, len(a)) for a, b in zip(starts, got)] for mode, got in sequences.items()}
+    del model
+    gc.collect()
+    torch.cuda.empty_cache()
+
+    gate.add("prompt alone", alone, bf16, f32)
+    gate.add("prompts batched", batched, bf16[: len(batched)], f32[: len(batched)])
+    gate.add("prompt chunked, eager", chunked, bf16, f32)
+    for mode in sequences:
+        # Regret: what transformers' FP32 run gives up by our choice.
+        regret = [best - got for pair in scored32[mode] for got, best in zip(*pair)]
+        mean = statistics.fmean(regret)
+        ours = statistics.fmean(best - got for pair in scored[mode] for got, best in zip(*pair))
+        print(f"{name:14} {mode:22} {len(regret):7} regret in FP32 {mean:.4f}, in BF16 {ours:.4f}", flush=True)
+        gate.check(mode, len(regret), mean <= 0.05)
+    gate.check("same again", len(sampled) * GENERATED, sampled == again)
+    gate.check("graph = eager, drawn", len(sampled) * GENERATED, sampled == eager_sampled)
+    return gate.rows
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--binary", required=True)
+    parser.add_argument("--models", default="qwen3-0.6b,llama-3.2-1b,qwen2.5-1.5b,qwen3-4b")
+    parser.add_argument("--work", default="")
+    parser.add_argument("--json", default="")
+    args = parser.parse_args()
+    rows: list[Row] = []
+    print(f"{'model':14} {'mode':22} {'values':>7} {'mean bf16':>9} {'p99':>8} {'mean f32':>9} {'p99':>8}")
+    for name in args.models.split(","):
+        with tempfile.TemporaryDirectory(dir=args.work or None) as work:
+            rows += run(name, args.binary, pathlib.Path(work), with_long=name == "qwen3-0.6b")
+    if args.json:
+        pathlib.Path(args.json).write_text(json.dumps([dataclasses.asdict(r) for r in rows], indent=1))
+    missed = [r for r in rows if not r.ok]
+    print(f"golden: {len(rows) - len(missed)} of {len(rows)} gates kept")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
