@@ -1,33 +1,38 @@
 #include "model/weight_loader.h"
 
 #include <algorithm>
-#include <condition_variable>
 #include <cstring>
-#include <mutex>
-#include <optional>
+#include <memory>
 #include <thread>
 #include <utility>
 #include <vector>
 
 #include "base/check.h"
+#include "model/read_ahead.h"
 #include "model/row_reader.h"
 
 namespace pegainfer {
 
 namespace {
 
-struct Chunk {  // rows of one part, in one slot of the staging memory
-  const PlannedPart* part = nullptr;
-  int64_t row_begin = 0;
-  int64_t rows = 0;
-
-  [[nodiscard]] size_t bytes() const {
-    return static_cast<size_t>(rows) * row_bytes(part->packed, part->cols);
-  }
-  [[nodiscard]] uint64_t checkpoint_bytes() const {
-    return static_cast<uint64_t>(rows) * row_bytes(part->stored, part->cols);
-  }
+// How a load is cut: large chunks and many readers feed a GPU's link; on the CPU staging is the memory that
+// the model runs in, and the cores that read are those that pack.
+struct LoadShape {
+  size_t chunk_bytes = 0;
+  int readers = 0;
 };
+
+LoadShape load_shape(const WeightPlan& plan, const Backend& backend, const WeightLoadOptions& options) {
+  constexpr size_t kLeastChunk = size_t{256} << 10U;
+  const bool host = backend.memory().holds_staging;
+  const size_t most_chunk = (host ? size_t{2} : size_t{8}) << 20U;
+  const int most_readers = host ? 2 : 8;
+  const int cores = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+  const auto share = static_cast<size_t>(plan.checkpoint_bytes / 64);
+  return {.chunk_bytes =
+              options.chunk_bytes > 0 ? options.chunk_bytes : std::clamp(share, kLeastChunk, most_chunk),
+          .readers = options.readers > 0 ? options.readers : std::min(most_readers, cores)};
+}
 
 // In the order of the files, so that a disk reads them from front to back.
 std::vector<const PlannedPart*> parts_in_file_order(const WeightPlan& plan) {
@@ -53,64 +58,6 @@ std::vector<Chunk> cut_into_chunks(const WeightPlan& plan, size_t chunk_bytes) {
   return chunks;
 }
 
-// Two slots between a reader thread and the packing caller.
-class ReadAhead {
- public:
-  ReadAhead(std::span<const Chunk> chunks, const TensorSource& source, std::span<std::byte> staging)
-      : chunks_(chunks),
-        slot_bytes_(staging.size() / kSlots),
-        staging_(staging),
-        thread_([this, &source](const std::stop_token& stop) { run(source, stop); }) {}
-
-  // The bytes of chunk `i`; the caller takes them in order and releases each.
-  Result<std::span<const std::byte>> wait_for(size_t i) {
-    std::unique_lock lock(mutex_);
-    changed_.wait(lock, [&] { return num_read_ > i || error_.has_value(); });
-    if (num_read_ <= i) return *error_;
-    return std::span<const std::byte>(slot(i, chunks_[i].bytes()));
-  }
-  void release() {
-    const std::lock_guard lock(mutex_);
-    ++num_released_;
-    changed_.notify_all();
-  }
-
- private:
-  static constexpr size_t kSlots = 2;
-
-  std::span<std::byte> slot(size_t i, size_t bytes) const {
-    return staging_.subspan(i % kSlots * slot_bytes_, bytes);
-  }
-
-  void run(const TensorSource& source, const std::stop_token& stop) {
-    RowReader reader(source);
-    for (size_t i = 0; i < chunks_.size(); ++i) {
-      {
-        std::unique_lock lock(mutex_);
-        if (!changed_.wait(lock, stop, [&] { return i < num_released_ + kSlots; })) return;
-      }
-      const Chunk& c = chunks_[i];
-      Status status = reader.read(c.part->segments, c.part->cols, c.part->stored, c.part->packed, c.row_begin,
-                                  c.rows, slot(i, c.bytes()));
-      const std::lock_guard lock(mutex_);
-      if (!status) error_ = status.error();
-      if (status) ++num_read_;
-      changed_.notify_all();
-      if (!status) return;
-    }
-  }
-
-  std::span<const Chunk> chunks_;
-  size_t slot_bytes_;
-  std::span<std::byte> staging_;
-  std::mutex mutex_;
-  std::condition_variable_any changed_;
-  size_t num_read_ = 0;
-  size_t num_released_ = 0;
-  std::optional<Error> error_;
-  std::jthread thread_;  // last: it uses all the others
-};
-
 // Norms and biases are small: one host copy of all, then the uploads.
 Status load_vectors(const WeightPlan& plan, const TensorSource& source, Backend& backend,
                     std::span<std::byte> memory, uint64_t& done) {
@@ -131,11 +78,46 @@ Status load_vectors(const WeightPlan& plan, const TensorSource& source, Backend&
     backend.upload(bytes, memory.subspan(vector.offset, bytes.size()));
     return ok_status();
   };
-  for (const auto& [name, weight] : plan.weights) RETURN_IF_ERROR(load(weight.bias));
-  for (const auto& [name, vector] : plan.vectors) RETURN_IF_ERROR(load(vector));
-  backend.record()->wait();
-  return ok_status();
+  const auto load_all = [&]() -> Status {
+    for (const auto& [name, weight] : plan.weights) RETURN_IF_ERROR(load(weight.bias));
+    for (const auto& [name, vector] : plan.vectors) RETURN_IF_ERROR(load(vector));
+    return ok_status();
+  };
+  Status status = load_all();
+  backend.record()->wait();  // also after an error: the uploads read `host`
+  return status;
 }
+
+// Which chunks the device may still be reading: an event behind each, in a ring like the slots.
+class InFlight {
+ public:
+  InFlight(Backend& backend, ReadAhead& reader, size_t slots) : backend_(backend), reader_(reader) {
+    for (size_t i = 0; i < slots; ++i) events_.push_back(backend.make_event());
+  }
+
+  void push() { backend_.record_into(event(pushed_++)); }
+  [[nodiscard]] bool empty() const { return popped_ == pushed_; }
+  void release_finished() {
+    while (!empty() && event(popped_).done()) pop();
+  }
+  void release_oldest() {
+    event(popped_).wait();
+    pop();
+  }
+
+ private:
+  Event& event(size_t i) { return *events_[i % events_.size()]; }
+  void pop() {
+    ++popped_;
+    reader_.release();
+  }
+
+  Backend& backend_;
+  ReadAhead& reader_;
+  std::vector<std::unique_ptr<Event>> events_;
+  size_t pushed_ = 0;
+  size_t popped_ = 0;
+};
 
 }  // namespace
 
@@ -149,26 +131,38 @@ Status load_weights(const WeightPlan& plan, const TensorSource& source, Backend&
   RETURN_IF_ERROR(load_vectors(plan, source, backend, memory, done));
   report();
 
-  const std::vector<Chunk> chunks = cut_into_chunks(plan, options.chunk_bytes);
+  const LoadShape shape = load_shape(plan, backend, options);
+  const std::vector<Chunk> chunks = cut_into_chunks(plan, shape.chunk_bytes);
+  if (chunks.empty()) return ok_status();
   size_t slot_bytes = 0;
   for (const Chunk& c : chunks) slot_bytes = std::max(slot_bytes, c.bytes());
   slot_bytes = (slot_bytes + 63) / 64 * 64;
-  ASSIGN_OR_RETURN(const Buffer staging, backend.allocate_staging(2 * slot_bytes));
-  ReadAhead reader(chunks, source, staging.bytes());
-  for (size_t i = 0; i < chunks.size(); ++i) {
+  // A slot to read into and one to pack from for every reader.
+  const size_t slots = std::min(chunks.size(), 2 * static_cast<size_t>(shape.readers));
+  const int readers = static_cast<int>(std::min(slots, static_cast<size_t>(shape.readers)));
+  ASSIGN_OR_RETURN(const Buffer staging, backend.allocate_staging(slots * slot_bytes));
+  ReadAhead reader(chunks, source, staging.bytes(), slots, readers);
+  InFlight in_flight(backend, reader, slots);
+  const auto pack = [&](size_t i) -> Status {
     const Chunk& c = chunks[i];
+    in_flight.release_finished();
+    // With nothing to pack, wait for the device first: the readers may be waiting for its slots.
+    while (!reader.ready(i) && !in_flight.empty()) in_flight.release_oldest();
     ASSIGN_OR_RETURN(const std::span<const std::byte> rows, reader.wait_for(i));
     const WeightPart part{.format = c.part->packed,
                           .rows = c.part->rows,
                           .cols = c.part->cols,
                           .data = memory.data() + c.part->offset};
     backend.pack_rows(part, c.row_begin, rows);
-    backend.record()->wait();  // the slot may be filled again only when the device has read it
-    reader.release();
+    in_flight.push();
     done += c.checkpoint_bytes();
     report();
-  }
-  return ok_status();
+    return ok_status();
+  };
+  Status status = ok_status();
+  for (size_t i = 0; i < chunks.size() && status; ++i) status = pack(i);
+  while (!in_flight.empty()) in_flight.release_oldest();  // also after an error: they read the staging memory
+  return status;
 }
 
 }  // namespace pegainfer

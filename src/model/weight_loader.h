@@ -1,5 +1,4 @@
-// Fills the memory of a WeightPlan from the checkpoint: reads ahead on a thread of its own while the backend
-// packs.
+// Fills the memory of a WeightPlan from the checkpoint: threads read ahead while the backend packs.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +15,8 @@ namespace pegainfer {
 using LoadProgress = std::function<void(uint64_t done, uint64_t total)>;
 
 struct WeightLoadOptions {
-  size_t chunk_bytes = size_t{4} << 20U;  // of checkpoint data; two chunks are in memory at a time
+  size_t chunk_bytes = 0;  // of checkpoint data; 0: by the size of the model
+  int readers = 0;         // threads that read, with two chunks in memory for each; 0: by the machine
   LoadProgress progress;
 };
 

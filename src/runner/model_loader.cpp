@@ -5,6 +5,8 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/clock.h"
+#include "base/log.h"
 #include "model/registry.h"
 
 namespace pegainfer {
@@ -34,6 +36,15 @@ Status check_options(const LoadOptions& options, const ModelConfig& config) {
                                         options.max_model_len, config.max_position_embeddings),
                             "--max-model-len");
   return ok_status();
+}
+
+std::string decimal_bytes(double bytes) {
+  return bytes >= 1e9 ? fmt::format("{:.2f} GB", bytes / 1e9) : fmt::format("{:.1f} MB", bytes / 1e6);
+}
+
+void log_load(uint64_t bytes, double seconds) {
+  const auto b = static_cast<double>(bytes);
+  LOG_INFO("weights: {} in {:.2f} s, {:.1f} GB/s", decimal_bytes(b), seconds, b / 1e9 / seconds);
 }
 
 }  // namespace
@@ -73,8 +84,10 @@ Result<LoadedModel> load_model(Backend& backend, const Checkpoint& checkpoint, c
   ASSIGN_OR_RETURN(out.memory, plan_memory(*unbound, plan.bytes, backend, budget, out.options));
 
   ASSIGN_OR_RETURN(out.weights, backend.allocate(plan.bytes));
+  const Stopwatch watch;
   RETURN_IF_ERROR(
       load_weights(plan, *checkpoint.tensors, backend, out.weights.bytes(), {.progress = progress}));
+  log_load(plan.checkpoint_bytes, watch.seconds());
   out.model = definition->create(out.config, WeightMap(plan, out.weights.data()));
   ASSIGN_OR_RETURN(out.runner, ModelRunner::create(backend, *out.model, out.options));
   return out;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstring>
+#include <functional>
 #include <memory>
 #include <set>
 #include <span>
@@ -52,6 +53,8 @@ class MemorySource final : public TensorSource {
     CHECK(false, "no tensor {}", name);
   }
   void fail_reads_of(const std::string& name) { broken_.insert(name); }
+  // Called by every read, on the thread that reads.
+  std::function<void(const TensorInfo& tensor, uint64_t begin)> on_read;
 
   [[nodiscard]] std::span<const TensorInfo> tensors() const override { return infos_; }
   [[nodiscard]] const TensorInfo* find(std::string_view name) const override {
@@ -62,6 +65,7 @@ class MemorySource final : public TensorSource {
   [[nodiscard]] std::span<const std::string> file_names() const override { return files_; }
   [[nodiscard]] Status read(const TensorInfo& tensor, uint64_t begin,
                             std::span<std::byte> out) const override {
+    if (on_read) on_read(tensor, begin);
     if (broken_.contains(tensor.name)) return io_error(tensor.name + ": the disk is gone");
     const std::vector<std::byte>& bytes = bytes_[static_cast<size_t>(&tensor - infos_.data())];
     CHECK(begin + out.size() <= bytes.size(), "{}: {} + {} of {}", tensor.name, begin, out.size(),
@@ -116,7 +120,7 @@ struct MemoryCheckpoint {
   }
 };
 
-class PlainBackend final : public Backend {
+class PlainBackend : public Backend {
  public:
   size_t available = size_t{1} << 40U;
   uint64_t allocations = 0;
