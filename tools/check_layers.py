@@ -30,7 +30,7 @@ ALLOWED: dict[str, set[str]] = {
     "runner": {"base", "tensor", "backend", "backend/null", "checkpoint", "model", "sampling", "scheduler/step_plan.h"},
     "engine": {"base", "tensor", "backend/backend.h", "checkpoint", "tokenizer", "sampling", "kv", "scheduler", "runner",
                "model"},
-    "sim": {"base", "engine", "kv", "runner/step_executor.h", "sampling", "scheduler"},
+    "sim": {"base", "engine", "kv", "runner/step_executor.h", "sampling", "scheduler", "tokenizer/byte_tokenizer.h"},
     "bench": {"base", "engine", "kv", "runner/step_executor.h", "sampling", "scheduler", "sim"},
     "metrics": {"base", "engine/engine_observer.h", "scheduler/step_plan.h"},
     "trace": {"base", "engine/engine_observer.h", "scheduler/step_plan.h"},

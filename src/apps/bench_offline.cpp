@@ -49,6 +49,7 @@ void add_common(CLI::App& command, OfflineFlags& f) {
 
 Result<LoadedEngine> load(const OfflineFlags& f) {
   ASSIGN_OR_RETURN(EngineOptions options, to_engine_options(f.model));
+  options.dummy_seed = f.random.seed;
   options.max_queued_requests = 0;  // all are submitted at once
   ProgressBar bar = ProgressBar::to_stderr();
   const Stopwatch watch;

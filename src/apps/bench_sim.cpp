@@ -17,8 +17,8 @@
 #include "bench/sim_run.h"
 #include "engine/load_engine.h"
 #include "server/app.h"
-#include "sim/byte_tokenizer.h"
 #include "sim/sim_engine.h"
+#include "tokenizer/byte_tokenizer.h"
 
 namespace pegainfer::apps {
 namespace {
@@ -120,7 +120,7 @@ Result<server::ServedModel> load_sim(const SimServeFlags& f, const server::LoadC
   options.eos_probability = f.eos_probability;
   options.depth = f.serial ? 1 : 2;
   server::ServedModel model;
-  model.tokenizer = std::make_shared<sim::ByteTokenizer>();
+  model.tokenizer = std::make_shared<ByteTokenizer>();
   if (!f.tokenizer.empty()) {
     ASSIGN_OR_RETURN(model.tokenizer, open_tokenizer(f.tokenizer));
     options.bytes = false;

@@ -76,7 +76,10 @@ void add_flags(CLI::App& command, GenerateFlags& flags) {
   command
       .add_option("--min-p", flags.min_p, "Leave out tokens less likely than this share of the best; 0: off")
       ->group(kSamplingGroup);
-  command.add_option("-s,--seed", flags.seed, "The same seed gives the same text")->group(kSamplingGroup);
+  command
+      .add_option("-s,--seed", flags.seed,
+                  "The same seed gives the same text (and, with --load-format dummy, weights)")
+      ->group(kSamplingGroup);
   command.add_option("--stop", flags.stop, "End before this text; may be given several times")
       ->allow_extra_args(false)
       ->group(kSamplingGroup);
@@ -124,7 +127,8 @@ Result<LoadedEngine> load(const EngineOptions& options) {
 }
 
 Result<int> generate(const GenerateFlags& flags) {
-  ASSIGN_OR_RETURN(const EngineOptions options, to_engine_options(flags.model));
+  ASSIGN_OR_RETURN(EngineOptions options, to_engine_options(flags.model));
+  options.dummy_seed = flags.seed.value_or(0);
   block_interrupts();
   ASSIGN_OR_RETURN(const std::string prompt, [&]() -> Result<std::string> {
     const InterruptWatch interrupts(exit_on_interrupt);

@@ -65,6 +65,11 @@ void add_model_flags(CLI::App& command, ModelFlags& flags) {
                   "A folder, a .gguf file, or a hub name (org/name) that is in the local Hugging Face cache")
       ->required()
       ->group(kModelGroup);
+  command
+      .add_option("--load-format", e.load_format,
+                  "auto; or dummy: made-up weights of --seed, for which config.json suffices")
+      ->capture_default_str()
+      ->group(kModelGroup);
   command.add_option("--device", e.device, "auto, cpu or cuda")->capture_default_str()->group(kModelGroup);
   command.add_option("--dtype", e.dtype, "The arithmetic: auto, bfloat16 or float32")
       ->capture_default_str()

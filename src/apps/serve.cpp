@@ -6,6 +6,7 @@
 #include <chrono>
 #include <csignal>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -38,6 +39,7 @@ struct ServeFlags {
   double shutdown_seconds = 30;
   double request_timeout = 0;
   double stall_seconds = 60;
+  std::optional<uint64_t> seed;
   double write_stall_seconds = 30;
 };
 
@@ -54,6 +56,11 @@ void add_watch_flags(CLI::App& command, WatchFlags& flags) {
 void add_flags(CLI::App& command, ServeFlags& flags) {
   add_model_flags(command, flags.model);
   add_watch_flags(command, flags.watch);
+  command
+      .add_option(
+          "--seed", flags.seed,
+          "Of requests that bring none, and of the weights of --load-format dummy; default: random, 0")
+      ->group(kServerGroup);
   http::Options& http = flags.app.http;
   openai::ApiLimits& api = flags.app.service.api;
   command.add_option("--host", http.host, "Address to listen on; 0.0.0.0: all of this machine")
@@ -166,6 +173,8 @@ void raise_descriptor_limit() {
 
 Status serve(ServeFlags& flags) {
   ASSIGN_OR_RETURN(EngineOptions engine, to_engine_options(flags.model));
+  engine.seed = flags.seed;
+  engine.dummy_seed = flags.seed.value_or(0);
   if (!flags.served_names.empty()) engine.served_model_name = flags.served_names.front();
   ASSIGN_OR_RETURN(const int64_t max_body, parse_human_number(flags.max_body, "--max-body-bytes"));
   if (max_body < 1) return invalid_argument("--max-body-bytes must be at least 1", "--max-body-bytes");

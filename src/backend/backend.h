@@ -114,6 +114,10 @@ class Backend {
   // in order) into part.data. Start-up only; row_begin is a multiple of kPackRows. Not to be called from
   // several threads for one part at once.
   virtual void pack_rows(const WeightPart& part, int64_t row_begin, std::span<const std::byte> rows) = 0;
+  // Writes all rows of a part in a float format, as if they were packed: element (row, col) is
+  // dummy_value(key, row * cols + col, scale) of tensor/dummy_value.h, rounded to the format. Start-up only;
+  // asynchronous on CUDA.
+  virtual void fill_dummy(const WeightPart& part, uint64_t key, float scale) = 0;
 };
 
 struct BackendOptions {

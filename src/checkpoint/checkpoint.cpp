@@ -106,9 +106,10 @@ Status check_types(const TensorSource& tensors) {
   return ok_status();
 }
 
-Status open_hugging_face(const Layout& layout, bool need_weights, Checkpoint& c) {
+Status open_hugging_face(const Layout& layout, const CheckpointOptions& options, Checkpoint& c) {
   c.kind = CheckpointKind::kHuggingFace;
-  RETURN_IF_ERROR(read_config(c, need_weights));
+  const bool need_weights = options.need_weights && !options.config_only;
+  RETURN_IF_ERROR(read_config(c, options.need_weights || options.config_only));
   RETURN_IF_ERROR(read_generation_config(c));
   ASSIGN_OR_RETURN(const std::optional<TokenId> eos, read_tokenizer_files(c));
   if (need_weights) {
@@ -144,9 +145,22 @@ Status open_gguf(const std::string& path, bool need_weights, Checkpoint& c) {
   return ok_status();
 }
 
+Result<Checkpoint> open_config(const std::string& path, const CheckpointOptions& options) {
+  ASSIGN_OR_RETURN(const Layout layout, find_layout(path, false));
+  if (layout.weights == WeightsKind::kGguf && file_in(layout.directory, "config.json").empty())
+    return unsupported(fmt::format(
+        "{}: a GGUF file; without its weights a model is a folder with config.json", layout.weights_path));
+  Checkpoint c;
+  c.path = path;
+  c.directory = layout.directory;
+  RETURN_IF_ERROR(open_hugging_face(layout, options, c));
+  return c;
+}
+
 }  // namespace
 
 Result<Checkpoint> Checkpoint::open(const std::string& path, const CheckpointOptions& options) {
+  if (options.config_only) return open_config(path, options);
   ASSIGN_OR_RETURN(const Layout layout, find_layout(path, options.need_weights));
   Checkpoint c;
   c.path = path;
@@ -161,7 +175,7 @@ Result<Checkpoint> Checkpoint::open(const std::string& path, const CheckpointOpt
   if (use_gguf) {
     RETURN_IF_ERROR(open_gguf(layout.weights_path, options.need_weights, c));
   } else {
-    RETURN_IF_ERROR(open_hugging_face(layout, options.need_weights, c));
+    RETURN_IF_ERROR(open_hugging_face(layout, options, c));
   }
   if (c.tensors != nullptr && !options.list_only) RETURN_IF_ERROR(check_types(*c.tensors));
   return c;

@@ -26,19 +26,23 @@ Result<std::string> resolve_model_path(const std::string& name);
 struct CheckpointOptions {
   bool need_weights = true;  // false: the tokenizer's files suffice
   bool list_only = false;    // true: tensors of types that cannot be computed with are no error
+  // true: config.json suffices. No weights are looked at, and a tokenizer is taken when there is one.
+  bool config_only = false;
 };
 
 class Checkpoint {
  public:
-  // A directory, a .gguf file, or a directory that holds just one .gguf file.
+  // A directory, a .gguf file, or a directory that holds just one .gguf file; with config_only a directory
+  // that has config.json.
   static Result<Checkpoint> open(const std::string& path, const CheckpointOptions& options);
 
   CheckpointKind kind = CheckpointKind::kHuggingFace;
   std::string path;  // what was opened
   std::string directory;
-  std::optional<ModelConfig> config;  // empty only when need_weights is false and there is none
+  std::optional<ModelConfig>
+      config;  // empty only when need_weights is false and there is none or it is broken
   GenerationDefaults generation;
-  std::unique_ptr<TensorSource> tensors;  // null when need_weights is false
+  std::unique_ptr<TensorSource> tensors;  // null when need_weights is false, or config_only
   std::optional<GgufVocab> gguf_vocab;    // kGguf
   std::string tokenizer_json_path;        // kHuggingFace: "" when missing
   std::string tokenizer_config_path;      // kHuggingFace: "" when missing

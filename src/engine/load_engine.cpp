@@ -12,6 +12,8 @@
 #include "base/log.h"
 #include "checkpoint/checkpoint.h"
 #include "engine/load_tokenizer.h"
+#include "model/dummy_weights.h"
+#include "tokenizer/byte_tokenizer.h"
 
 namespace pegainfer {
 namespace {
@@ -71,6 +73,20 @@ void log_memory(const MemoryPlan& memory, int model_positions) {
              memory.max_model_len, memory.max_model_len);
 }
 
+Result<Checkpoint> open_checkpoint(const EngineOptions& options) {
+  const bool dummy = options.load_format == "dummy";
+  if (!dummy && options.load_format != "auto")
+    return invalid_argument(fmt::format("--load-format is '{}', must be auto or dummy", options.load_format),
+                            "--load-format");
+  ASSIGN_OR_RETURN(const std::string path, resolve_model_path(options.model));
+  auto checkpoint = Checkpoint::open(path, {.config_only = dummy});
+  if (!dummy) return checkpoint;
+  if (!checkpoint)
+    return Error{checkpoint.error().code, "--load-format dummy: " + checkpoint.error().message, {}, {}};
+  ASSIGN_OR_RETURN(checkpoint->tensors, configured_tensors(*checkpoint->config));
+  return checkpoint;
+}
+
 }  // namespace
 
 std::string default_model_name(const std::string& model) {
@@ -93,11 +109,12 @@ Result<LoadedEngine> load_engine(const EngineOptions& options, const EngineProgr
     return invalid_argument(fmt::format("--gpu-memory-utilization is {}; it must be above 0 and at most 1",
                                         options.gpu_memory_utilization),
                             "--gpu-memory-utilization");
-  ASSIGN_OR_RETURN(const std::string path, resolve_model_path(options.model));
-  ASSIGN_OR_RETURN(const Checkpoint checkpoint, Checkpoint::open(path, CheckpointOptions{}));
-
-  if (!checkpoint.gguf_vocab && checkpoint.tokenizer_json_path.empty())
-    return load_tokenizer(checkpoint).error();  // before anything takes time
+  ASSIGN_OR_RETURN(const Checkpoint checkpoint, open_checkpoint(options));
+  const bool dummy = options.load_format == "dummy";
+  const bool no_tokenizer = !checkpoint.gguf_vocab && checkpoint.tokenizer_json_path.empty();
+  if (no_tokenizer && !dummy) return load_tokenizer(checkpoint).error();  // before anything takes time
+  if (no_tokenizer)
+    LOG_WARN("{} has no tokenizer.json: text is bytes, ids above 255 have none", checkpoint.directory);
 
   LoadedEngine out;
   ASSIGN_OR_RETURN(
@@ -106,7 +123,10 @@ Result<LoadedEngine> load_engine(const EngineOptions& options, const EngineProgr
   LOG_INFO("{}", out.backend->description());
   ASSIGN_OR_RETURN(const StepSize size, step_size(options, *out.backend));
   // Beside the weights: parsing a large vocabulary takes as long as reading a small model.
-  auto tokenizer = std::async(std::launch::async, [&checkpoint] { return load_tokenizer(checkpoint); });
+  auto tokenizer = std::async(std::launch::async, [&]() -> Result<std::shared_ptr<const Tokenizer>> {
+    if (no_tokenizer) return std::shared_ptr<const Tokenizer>(std::make_shared<ByteTokenizer>());
+    return load_tokenizer(checkpoint);
+  });
   // On the CPU the host's work takes its cores from the step it would be hidden behind, and a new request
   // waits for one step more (docs/performance/overlap.md).
   const bool overlap = options.async_scheduling.value_or(out.backend->name() != "cpu");
@@ -126,7 +146,8 @@ Result<LoadedEngine> load_engine(const EngineOptions& options, const EngineProgr
                          .memory_utilization = utilization,
                          .num_kv_blocks = options.num_kv_blocks,
                          .depth = overlap ? 2 : 1,
-                         .enforce_eager = options.enforce_eager};
+                         .enforce_eager = options.enforce_eager,
+                         .dummy_seed = dummy ? std::optional(options.dummy_seed) : std::nullopt};
   ASSIGN_OR_RETURN(out.model, load_model(*out.backend, checkpoint, load, [&](uint64_t done, uint64_t total) {
                      report(LoadPhase::kWeights, done, total);
                    }));

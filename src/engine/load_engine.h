@@ -23,6 +23,8 @@ namespace pegainfer {
 struct EngineOptions {
   std::string model;                    // a path (directory or .gguf file) or a hub name, looked up offline
   std::string served_model_name;        // empty: default_model_name(model)
+  std::string load_format = "auto";     // auto: what the model has; dummy: made-up weights
+  uint64_t dummy_seed = 0;              // of those
   std::string device = "auto";          // auto, cpu, cuda
   std::string dtype = "auto";           // the arithmetic: auto, bfloat16, float32
   std::string kv_cache_dtype = "auto";  // auto (the arithmetic), bfloat16, float32

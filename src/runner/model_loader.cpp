@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "model/dummy_weights.h"
 #include "model/registry.h"
 
 namespace pegainfer {
@@ -85,9 +86,15 @@ Result<LoadedModel> load_model(Backend& backend, const Checkpoint& checkpoint, c
 
   ASSIGN_OR_RETURN(out.weights, backend.allocate(plan.bytes));
   const Stopwatch watch;
-  RETURN_IF_ERROR(
-      load_weights(plan, *checkpoint.tensors, backend, out.weights.bytes(), {.progress = progress}));
-  log_load(plan.checkpoint_bytes, watch.seconds());
+  if (options.dummy_seed) {
+    fill_dummy_weights(plan, backend, out.weights.bytes(), *options.dummy_seed, progress);
+    LOG_WARN("the weights are made up (seed {}): {} in {:.2f} s", *options.dummy_seed,
+             decimal_bytes(static_cast<double>(plan.checkpoint_bytes)), watch.seconds());
+  } else {
+    RETURN_IF_ERROR(
+        load_weights(plan, *checkpoint.tensors, backend, out.weights.bytes(), {.progress = progress}));
+    log_load(plan.checkpoint_bytes, watch.seconds());
+  }
   out.model = definition->create(out.config, WeightMap(plan, out.weights.data()));
   ASSIGN_OR_RETURN(out.runner, ModelRunner::create(backend, *out.model, out.options));
   return out;

@@ -2,7 +2,9 @@
 // before the first large allocation.
 #pragma once
 
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -30,6 +32,7 @@ struct LoadOptions {
   bool enforce_eager = false;        // no graphs, also where the backend prefers them
   std::vector<int>
       graph_buckets;  // of RunnerOptions; empty: the usual ones, where the backend prefers graphs
+  std::optional<uint64_t> dummy_seed;  // made-up weights of this seed; the checkpoint's tensors are not read
 };
 
 struct LoadedModel {  // members in order of dependence: the runner goes first

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <utility>
 
-#include "sim/byte_tokenizer.h"
 #include "sim/sim_clock.h"
 #include "sim/sim_executor.h"
+#include "tokenizer/byte_tokenizer.h"
 
 namespace pegainfer::sim {
 

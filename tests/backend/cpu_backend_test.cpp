@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "kernels/cpu/pack.h"
+#include "tensor/dummy_rows.h"
 
 namespace pegainfer {
 namespace {
@@ -37,6 +38,29 @@ TEST(CpuBackendTest, TooMuchMemoryIsAnError) {
     ASSERT_FALSE(buffer);
     EXPECT_EQ(buffer.error().code, Code::kResourceExhausted);
     EXPECT_THAT(buffer.error().message, HasSubstr(std::to_string(bytes)));
+  }
+}
+
+TEST(CpuBackendTest, MadeUpWeightsAreWhatPackingThemGives) {
+  for (const WeightFormat format : {WeightFormat::kF32, WeightFormat::kF16, WeightFormat::kBF16}) {
+    for (const int threads : {1, 3}) {
+      CpuBackend backend({.threads = threads});
+      constexpr int64_t kRows = 5 * Backend::kPackRows + 9;  // the last group is not whole
+      constexpr int64_t kCols = 70;
+      const size_t bytes = *backend.packed_bytes(format, kRows, kCols);
+      const Buffer packed = *backend.allocate(bytes);
+      const Buffer filled = *backend.allocate(bytes);
+      WeightPart part{format, kRows, kCols, packed.data()};
+      std::vector<std::byte> rows(static_cast<size_t>(kRows) * row_bytes(format, kCols));
+      write_dummy_rows(part, 42, 0.5F, 0, rows);
+      backend.pack_rows(part, 0, rows);
+      part.data = filled.data();
+      backend.fill_dummy(part, 42, 0.5F);
+      EXPECT_EQ(std::memcmp(packed.data(), filled.data(), bytes), 0) << info_of(format).name;
+      part.data = packed.data();
+      backend.fill_dummy(part, 43, 0.5F);
+      EXPECT_NE(std::memcmp(packed.data(), filled.data(), bytes), 0);
+    }
   }
 }
 

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <limits>
 
-#include "sim/byte_tokenizer.h"
+#include "tokenizer/byte_tokenizer.h"
 
 namespace pegainfer::bench {
 namespace {
@@ -47,7 +47,7 @@ TEST(Workload, SharedPrefixAndWords) {
   ASSERT_TRUE(words);
   EXPECT_EQ(std::ranges::count((*words)[0].text, ' '), 49);
   // A vocabulary without whole words cannot give texts of an exact length.
-  EXPECT_FALSE(random_text(options, sim::ByteTokenizer()));
+  EXPECT_FALSE(random_text(options, ByteTokenizer()));
 }
 
 TEST(Workload, ArrivalsHaveTheirRate) {

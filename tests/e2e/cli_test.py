@@ -85,6 +85,60 @@ class Generate(unittest.TestCase):
         self.assertIn("UTF-8", done.stderr)
 
 
+class MadeUpWeights(unittest.TestCase):
+    """--load-format dummy: config.json is enough to run, and the seed says which weights."""
+
+    def setUp(self):
+        self._folder = tempfile.TemporaryDirectory()
+        self.addCleanup(self._folder.cleanup)
+        self.model = self._folder.name
+        shutil.copy(pathlib.Path(MODEL, "config.json"), self.model)
+
+    def generate(self, *args):
+        return run("generate", "-m", self.model, "--load-format", "dummy", "--threads", "1", "--temperature", "0", "--json",
+                   "-p", "Hello", "--max-tokens", "12", "--ignore-eos", *args)
+
+    def tokens(self, *args):
+        done = self.generate(*args)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return json.loads(done.stdout)["token_ids"]
+
+    def test_the_seed_makes_the_text(self):
+        zero = self.tokens()
+        self.assertEqual(len(zero), 12)
+        self.assertEqual(self.tokens("--seed", "0"), zero)
+        self.assertEqual(self.tokens("--seed", "0", "--check-ops"), zero)
+        self.assertNotEqual(self.tokens("--seed", "1"), zero)
+
+    def test_without_a_tokenizer_text_is_bytes_and_that_is_said(self):
+        done = self.generate()
+        self.assertEqual(json.loads(done.stdout)["prompt_token_ids"], list(b"Hello"))
+        self.assertIn("no tokenizer.json", done.stderr)
+        self.assertIn("made up", done.stderr)
+        shutil.copy(pathlib.Path(MODEL, "tokenizer.json"), self.model)
+        done = self.generate()
+        ids = tokenizers.Tokenizer.from_file(f"{MODEL}/tokenizer.json").encode("Hello").ids
+        self.assertEqual(json.loads(done.stdout)["prompt_token_ids"], ids)
+        self.assertNotIn("no tokenizer.json", done.stderr)
+
+    def test_bench(self):
+        done = run("bench", "throughput", "-m", self.model, "--load-format", "dummy", "--num-prompts", "4", "--input-len", "16",
+                   "--output-len", "4")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("output tokens/s", done.stdout)
+
+    def test_what_it_needs(self):
+        self.assertIn("must be auto or dummy", run("generate", "-m", MODEL, "--load-format", "torch", "-p", "a").stderr)
+        pathlib.Path(self.model, "config.json").unlink()
+        done = self.generate()
+        self.assertEqual(done.returncode, 2)
+        self.assertIn(f"{self.model}: no config.json", done.stderr)
+        pathlib.Path(self.model, "a.gguf").write_bytes(b"GGUF")
+        done = self.generate()
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("a.gguf: a GGUF file", done.stderr)
+
+
 class Tokenize(unittest.TestCase):
     @classmethod
     def setUpClass(cls):

@@ -267,6 +267,66 @@ TEST_F(LoadEngine, ErrorsNameWhatIsWrong) {
   EXPECT_THAT(message(options()), HasSubstr("tokenizer.json"));
 }
 
+std::vector<TokenId> greedy(const LoadedEngine& loaded) {
+  SamplingParams p;
+  p.temperature = 0;
+  p.max_tokens = 12;
+  p.ignore_eos = true;
+  return ask(*loaded.engine, {1, 2, 3}, p).get().tokens;
+}
+
+TEST_F(LoadEngine, MadeUpWeightsNeedAConfigurationAlone) {
+  model_.tied = false;  // a tied head would only repeat the last token
+  testing::write_model(model_, testing::tiny_tensors(model_), directory_);
+  for (const char* name : {"model.safetensors", "tokenizer.json", "generation_config.json"})
+    fs::remove(directory_ / name);
+  EngineOptions o = options();
+  o.load_format = "dummy";
+  const auto loaded = load(o);
+  ASSERT_TRUE(loaded) << loaded.error().message;
+  EXPECT_EQ(loaded->engine->info().dtype, "bfloat16");
+  EXPECT_EQ(loaded->tokenizer->encode("Hi"), (std::vector<TokenId>{'H', 'i'}));
+  const std::vector<TokenId> tokens = greedy(*loaded);
+  EXPECT_EQ(tokens.size(), 12U);
+  o.threads = 1;  // whoever computes them, they are the same
+  EXPECT_EQ(greedy(*load(o)), tokens);
+  o.dummy_seed = 1;
+  EXPECT_NE(greedy(*load(o)), tokens);
+}
+
+TEST_F(LoadEngine, MadeUpWeightsKeepTheTokenizerAndIgnoreTheFiles) {
+  std::ofstream(directory_ / "model.safetensors") << "not even a header";
+  EngineOptions o = options();
+  EXPECT_FALSE(load(o));
+  o.load_format = "dummy";
+  const auto loaded = load(o);
+  ASSERT_TRUE(loaded) << loaded.error().message;
+  EXPECT_EQ(loaded->tokenizer->encode("a<|end|>"), (std::vector<TokenId>{'a', kEnd}));
+  EXPECT_EQ(loaded->engine->info().eos_token_ids, std::vector<TokenId>{kEnd});
+}
+
+TEST_F(LoadEngine, MadeUpWeightsRefuseWhatHasNoConfiguration) {
+  const auto refusal = [&](const std::string& model) {
+    EngineOptions o = options();
+    o.model = model;
+    o.load_format = "dummy";
+    const auto loaded = load(o);
+    EXPECT_FALSE(loaded) << model;
+    return loaded ? std::string() : loaded.error().message;
+  };
+  const fs::path gguf = temp_.path() / "only" / "model.gguf";
+  fs::create_directories(gguf.parent_path());
+  std::ofstream(gguf) << "GGUF";
+  for (const std::string& path : {gguf.string(), gguf.parent_path().string()})
+    EXPECT_THAT(refusal(path), AllOf(HasSubstr("--load-format dummy"), HasSubstr("model.gguf: a GGUF file"),
+                                     HasSubstr("config.json")));
+  fs::remove(directory_ / "config.json");
+  EXPECT_THAT(refusal(directory_.string()), HasSubstr("Tiny-Qwen3: no config.json"));
+  EngineOptions o = options();
+  o.load_format = "pickle";
+  EXPECT_THAT(load(o).error().message, HasSubstr("--load-format is 'pickle', must be auto or dummy"));
+}
+
 TEST(DefaultModelName, LastPartOfAPathOrTheHubName) {
   const testing::TempDir temp;
   fs::create_directories(temp.path() / "org" / "Model-1.5B");

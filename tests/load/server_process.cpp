@@ -14,8 +14,8 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "server/app.h"
-#include "sim/byte_tokenizer.h"
 #include "sim/sim_engine.h"
+#include "tokenizer/byte_tokenizer.h"
 
 namespace pegainfer::load {
 namespace {
@@ -27,7 +27,7 @@ std::shared_ptr<Engine> make_engine(const ServerOptions& options) {
   sim.profile.name = "load";
   sim.profile.step_overhead_s = options.step_seconds;
   sim.profile.num_kv_blocks = options.num_kv_blocks;
-  sim.profile.vocab_size = sim::ByteTokenizer::kVocabSize;
+  sim.profile.vocab_size = ByteTokenizer::kVocabSize;
   sim.engine.max_num_seqs = options.max_num_seqs;
   sim.engine.max_num_batched_tokens = options.max_num_seqs + 4096;
   sim.engine.max_queued_requests = options.max_queued_requests;
@@ -60,7 +60,7 @@ int serve(const ServerOptions& options, int port_pipe) {
   const Status served = server::run_app(app, [&](const server::LoadContext&) -> Result<server::ServedModel> {
     server::ServedModel model;
     model.engine = engine;
-    model.tokenizer = std::make_shared<sim::ByteTokenizer>();
+    model.tokenizer = std::make_shared<ByteTokenizer>();
     model.names = {"sim"};
     return model;
   });

@@ -15,6 +15,7 @@
 #include "base/check.h"
 #include "checkpoint/checkpoint.h"
 #include "support/tiny_model.h"
+#include "tensor/dummy_rows.h"
 
 namespace pegainfer::testing {
 
@@ -167,6 +168,10 @@ class PlainBackend : public Backend {
     const auto count = static_cast<int64_t>(rows.size() / bytes_per_row);
     CHECK(count % kPackRows == 0 || row_begin + count == part.rows, "{} rows from {}", count, row_begin);
     std::memcpy(part.data + static_cast<size_t>(row_begin) * bytes_per_row, rows.data(), rows.size());
+  }
+  void fill_dummy(const WeightPart& part, uint64_t key, float scale) override {
+    write_dummy_rows(part, key, scale, 0,
+                     {part.data, static_cast<size_t>(part.rows) * row_bytes(part.format, part.cols)});
   }
 };
 

@@ -35,4 +35,12 @@ void CheckedBackend::pack_rows(const WeightPart& part, int64_t row_begin, std::s
   inner_->pack_rows(part, row_begin, rows);
 }
 
+void CheckedBackend::fill_dummy(const WeightPart& part, uint64_t key, float scale) {
+  CHECK(part.data != nullptr && part.rows > 0 && part.cols > 0, "a part of {} x {} without memory", part.rows,
+        part.cols);
+  CHECK(!is_quantized(part.format), "made-up weights in {}", info_of(part.format).name);
+  CHECK(scale > 0, "made-up weights of scale {}", scale);
+  inner_->fill_dummy(part, key, scale);
+}
+
 }  // namespace pegainfer

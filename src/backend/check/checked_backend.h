@@ -36,6 +36,7 @@ class CheckedBackend final : public Backend {
     return inner_->packed_bytes(format, rows, cols);
   }
   void pack_rows(const WeightPart& part, int64_t row_begin, std::span<const std::byte> rows) override;
+  void fill_dummy(const WeightPart& part, uint64_t key, float scale) override;
 
  private:
   std::unique_ptr<Backend> inner_;

@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <cstring>
+#include <vector>
 
 #include "backend/cpu/cpu_ops.h"
 #include "backend/cpu/host.h"
 #include "backend/cpu/host_buffer.h"
 #include "kernels/cpu/pack.h"
+#include "tensor/dummy_rows.h"
 
 namespace pegainfer {
 namespace {
@@ -98,6 +100,20 @@ void CpuBackend::pack_rows(const WeightPart& part, int64_t row_begin, std::span<
     const int64_t n = std::min(count, end * kPackRows) - first;
     cpu::pack_rows(part.format, part.rows, part.cols, part.data, row_begin + first, n,
                    rows.data() + static_cast<size_t>(first) * bytes);
+  });
+}
+
+void CpuBackend::fill_dummy(const WeightPart& part, uint64_t key, float scale) {
+  const size_t bytes = row_bytes(part.format, part.cols);
+  const int64_t groups = (part.rows + kPackRows - 1) / kPackRows;
+  pool_.parallel_ranges(groups, 1, [&](int64_t begin, int64_t end, int /*worker*/) {
+    std::vector<std::byte> rows(static_cast<size_t>(kPackRows) * bytes);
+    for (int64_t group = begin; group < end; ++group) {
+      const int64_t first = group * kPackRows;
+      const int64_t n = std::min(kPackRows, part.rows - first);
+      write_dummy_rows(part, key, scale, first, std::span(rows).first(static_cast<size_t>(n) * bytes));
+      cpu::pack_rows(part.format, part.rows, part.cols, part.data, first, n, rows.data());
+    }
   });
 }
 

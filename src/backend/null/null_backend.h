@@ -46,6 +46,7 @@ class NullBackend final : public Backend {
   [[nodiscard]] Result<size_t> packed_bytes(WeightFormat format, int64_t rows, int64_t cols) const override;
   void pack_rows(const WeightPart& /*part*/, int64_t /*row_begin*/,
                  std::span<const std::byte> /*rows*/) override {}
+  void fill_dummy(const WeightPart& /*part*/, uint64_t /*key*/, float /*scale*/) override {}
 
  private:
   NullOps ops_;

@@ -1,4 +1,5 @@
-// ByteTokenizer: a token per byte, for servers without a model. Ids 0 to 255 are bytes; special ones follow.
+// ByteTokenizer: a token per byte, for servers without a model and models without a tokenizer. Ids 0 to 255
+// are bytes; special ones follow.
 #pragma once
 
 #include <memory>
@@ -9,7 +10,7 @@
 
 #include "pegainfer/tokenizer.h"
 
-namespace pegainfer::sim {
+namespace pegainfer {
 
 class ByteTokenizer final : public Tokenizer {
  public:
@@ -27,4 +28,4 @@ class ByteTokenizer final : public Tokenizer {
   [[nodiscard]] TokenId token_to_id(std::string_view token) const override;
 };
 
-}  // namespace pegainfer::sim
+}  // namespace pegainfer

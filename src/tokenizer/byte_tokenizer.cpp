@@ -1,10 +1,10 @@
-#include "sim/byte_tokenizer.h"
+#include "tokenizer/byte_tokenizer.h"
 
 #include <array>
 
 #include "base/utf8.h"
 
-namespace pegainfer::sim {
+namespace pegainfer {
 namespace {
 
 constexpr std::string_view kEosText = "<|eos|>";
@@ -76,4 +76,4 @@ TokenId ByteTokenizer::token_to_id(std::string_view token) const {
   return token.size() == 1 ? static_cast<unsigned char>(token.front()) : -1;
 }
 
-}  // namespace pegainfer::sim
+}  // namespace pegainfer

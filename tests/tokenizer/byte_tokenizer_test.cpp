@@ -1,4 +1,4 @@
-#include "sim/byte_tokenizer.h"
+#include "tokenizer/byte_tokenizer.h"
 
 #include <gtest/gtest.h>
 
@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-namespace pegainfer::sim {
+namespace pegainfer {
 namespace {
 
 TEST(ByteTokenizer, EveryTextSurvivesTheWayThereAndBack) {
@@ -42,4 +42,4 @@ TEST(ByteTokenizer, TheSpecialTokenIsSkippedOrShown) {
 }
 
 }  // namespace
-}  // namespace pegainfer::sim
+}  // namespace pegainfer
