@@ -11,6 +11,14 @@ namespace {
 // What a suffix multiplies with; 0 for an unknown one.
 double multiplier(std::string_view suffix) {
   if (suffix.empty()) return 1;
+  if (suffix.size() == 3 && suffix.substr(1) == "iB") {  // KiB is K, kB is k
+    if (suffix.front() >= 'a') return 0;
+    suffix = suffix.substr(0, 1);
+  }
+  if (suffix == "kB") return 1e3;
+  if (suffix == "MB") return 1e6;
+  if (suffix == "GB") return 1e9;
+  if (suffix == "TB") return 1e12;
   if (suffix.size() > 1) return 0;
   switch (suffix.front()) {
     case 'k': return 1e3;

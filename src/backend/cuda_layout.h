@@ -29,6 +29,11 @@ struct CudaWorkspace {
 };
 [[nodiscard]] CudaWorkspace cuda_workspace(const StepLimits& limits, int num_sms);
 
+// Its answers to Backend's default_max_num_batched_tokens() and head_rows(): a step of so many tokens is
+// bound by arithmetic, and so many rows of logits are read back from the head's weights at once.
+inline constexpr int kCudaMaxNumBatchedTokens = 2048;
+inline constexpr int kCudaHeadRows = 256;
+
 // What the driver, the kernels' code, cuBLASLt and the captured graphs take, beyond what is allocated by
 // name.
 inline constexpr size_t kCudaContextBytes = size_t{600} << 20U;

@@ -11,34 +11,12 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "checkpoint/checkpoint.h"
+#include "engine/load_options.h"
 #include "engine/load_tokenizer.h"
-#include "model/dummy_weights.h"
 #include "tokenizer/byte_tokenizer.h"
 
 namespace pegainfer {
 namespace {
-
-struct StepSize {
-  int max_num_seqs = 0;
-  int max_num_batched_tokens = 0;
-};
-
-Result<StepSize> step_size(const EngineOptions& options, const Backend& backend) {
-  for (const auto& [value, flag] : {std::pair{options.max_num_seqs, "--max-num-seqs"},
-                                    std::pair{options.max_num_batched_tokens, "--max-num-batched-tokens"}})
-    if (value < 0) return invalid_argument(fmt::format("{} is {}; it must be positive", flag, value), flag);
-  StepSize size{options.max_num_seqs, options.max_num_batched_tokens};
-  if (size.max_num_batched_tokens == 0)
-    size.max_num_batched_tokens = std::max(backend.default_max_num_batched_tokens(), size.max_num_seqs);
-  if (size.max_num_seqs == 0)
-    size.max_num_seqs = std::min(EngineOptions::kDefaultMaxNumSeqs, size.max_num_batched_tokens);
-  if (size.max_num_seqs > size.max_num_batched_tokens)
-    return invalid_argument(
-        fmt::format("--max-num-seqs is {}; it must be at most --max-num-batched-tokens, which is {}",
-                    size.max_num_seqs, size.max_num_batched_tokens),
-        "--max-num-seqs");
-  return size;
-}
 
 void log_generation_defaults(const GenerationDefaults& g) {
   std::string text;
@@ -73,20 +51,6 @@ void log_memory(const MemoryPlan& memory, int model_positions) {
              memory.max_model_len, memory.max_model_len);
 }
 
-Result<Checkpoint> open_checkpoint(const EngineOptions& options) {
-  const bool dummy = options.load_format == "dummy";
-  if (!dummy && options.load_format != "auto")
-    return invalid_argument(fmt::format("--load-format is '{}', must be auto or dummy", options.load_format),
-                            "--load-format");
-  ASSIGN_OR_RETURN(const std::string path, resolve_model_path(options.model));
-  auto checkpoint = Checkpoint::open(path, {.config_only = dummy});
-  if (!dummy) return checkpoint;
-  if (!checkpoint)
-    return Error{checkpoint.error().code, "--load-format dummy: " + checkpoint.error().message, {}, {}};
-  ASSIGN_OR_RETURN(checkpoint->tensors, configured_tensors(*checkpoint->config));
-  return checkpoint;
-}
-
 }  // namespace
 
 std::string default_model_name(const std::string& model) {
@@ -105,10 +69,7 @@ Result<LoadedEngine> load_engine(const EngineOptions& options, const EngineProgr
     if (progress) progress({phase, done, total});
   };
   report(LoadPhase::kOpening, 0, 0);
-  if (!(options.gpu_memory_utilization >= 0 && options.gpu_memory_utilization <= 1))
-    return invalid_argument(fmt::format("--gpu-memory-utilization is {}; it must be above 0 and at most 1",
-                                        options.gpu_memory_utilization),
-                            "--gpu-memory-utilization");
+  RETURN_IF_ERROR(check_options(options));
   ASSIGN_OR_RETURN(const Checkpoint checkpoint, open_checkpoint(options));
   const bool dummy = options.load_format == "dummy";
   const bool no_tokenizer = !checkpoint.gguf_vocab && checkpoint.tokenizer_json_path.empty();
@@ -121,33 +82,12 @@ Result<LoadedEngine> load_engine(const EngineOptions& options, const EngineProgr
       out.backend,
       create_backend({.device = options.device, .threads = options.threads, .check = options.check_ops}));
   LOG_INFO("{}", out.backend->description());
-  ASSIGN_OR_RETURN(const StepSize size, step_size(options, *out.backend));
   // Beside the weights: parsing a large vocabulary takes as long as reading a small model.
   auto tokenizer = std::async(std::launch::async, [&]() -> Result<std::shared_ptr<const Tokenizer>> {
     if (no_tokenizer) return std::shared_ptr<const Tokenizer>(std::make_shared<ByteTokenizer>());
     return load_tokenizer(checkpoint);
   });
-  // On the CPU the host's work takes its cores from the step it would be hidden behind, and a new request
-  // waits for one step more (docs/performance/overlap.md).
-  const bool overlap = options.async_scheduling.value_or(out.backend->name() != "cpu");
-  // A GPU is there to be filled; the machine's own memory has other uses.
-  constexpr double kShareOfADevice = 0.9;
-  const bool is_device = !out.backend->memory().holds_staging;
-  const double utilization = options.gpu_memory_utilization > 0 ? options.gpu_memory_utilization
-                             : is_device                        ? kShareOfADevice
-                                                                : 0;
-  const LoadOptions load{.dtype = options.dtype,
-                         .kv_cache_dtype = options.kv_cache_dtype,
-                         .max_model_len = options.max_model_len,
-                         .max_num_seqs = size.max_num_seqs,
-                         .max_num_batched_tokens = size.max_num_batched_tokens,
-                         .block_size = options.block_size,
-                         .kv_cache_memory_bytes = options.kv_cache_memory_bytes,
-                         .memory_utilization = utilization,
-                         .num_kv_blocks = options.num_kv_blocks,
-                         .depth = overlap ? 2 : 1,
-                         .enforce_eager = options.enforce_eager,
-                         .dummy_seed = dummy ? std::optional(options.dummy_seed) : std::nullopt};
+  ASSIGN_OR_RETURN(const LoadOptions load, to_load_options(options, *out.backend));
   ASSIGN_OR_RETURN(out.model, load_model(*out.backend, checkpoint, load, [&](uint64_t done, uint64_t total) {
                      report(LoadPhase::kWeights, done, total);
                    }));
@@ -161,8 +101,8 @@ Result<LoadedEngine> load_engine(const EngineOptions& options, const EngineProgr
   out.memory = out.model.memory;
   out.engine =
       std::make_unique<LlmEngine>(LlmEngineOptions{.info = engine_info(options, out.model, checkpoint),
-                                                   .max_num_seqs = size.max_num_seqs,
-                                                   .max_num_batched_tokens = size.max_num_batched_tokens,
+                                                   .max_num_seqs = load.max_num_seqs,
+                                                   .max_num_batched_tokens = load.max_num_batched_tokens,
                                                    .max_queued_requests = options.max_queued_requests,
                                                    .max_queued_tokens = options.max_queued_tokens,
                                                    .enable_prefix_caching = options.enable_prefix_caching,

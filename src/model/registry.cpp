@@ -36,9 +36,9 @@ std::string supported_models() {
 }
 
 Result<WeightPlan> plan_model(const ModelDefinition& definition, const Checkpoint& checkpoint,
-                              DType arithmetic, const Backend& backend) {
+                              DType arithmetic, const Backend& backend, bool read_values) {
   ASSIGN_OR_RETURN(const std::vector<WeightSpec> table, definition.weights(*checkpoint.config));
-  ASSIGN_OR_RETURN(WeightPlan plan, plan_weights(table, checkpoint, arithmetic, backend));
+  ASSIGN_OR_RETURN(WeightPlan plan, plan_weights(table, checkpoint, arithmetic, backend, read_values));
   plan.add_constant("rope.inv_freq", compute_rope(*checkpoint.config).inv_freq);
   return plan;
 }

@@ -26,8 +26,9 @@ Result<const ModelDefinition*> find_model(const ModelConfig& config);
 std::string supported_models();  // "Llama, Mistral, ..."
 
 // The definition's table checked against the checkpoint, with the constants every model needs (RoPE).
+// read_values: see plan_weights().
 Result<WeightPlan> plan_model(const ModelDefinition& definition, const Checkpoint& checkpoint,
-                              DType arithmetic, const Backend& backend);
+                              DType arithmetic, const Backend& backend, bool read_values = true);
 
 // One per file.
 ModelDefinition llama_definition();

@@ -43,7 +43,7 @@ class Planner {
 
   Status take(const WeightSpec& spec, int layer);
   Status check_all_used() const;
-  Status check_tied_head() const;
+  Status check_tied_head(bool read_values) const;
   Result<WeightPlan> finish();
 
  private:
@@ -136,7 +136,7 @@ Status Planner::check_all_used() const {
 }
 
 // Some checkpoints store a tied head a second time. It must then be what the configuration says it is.
-Status Planner::check_tied_head() const {
+Status Planner::check_tied_head(bool read_values) const {
   const TensorInfo* head = source_.find(gguf_ ? "output.weight" : "lm_head.weight");
   const TensorInfo* embedding = source_.find(gguf_ ? "token_embd.weight" : "model.embed_tokens.weight");
   if (!config_.tie_word_embeddings || gguf_ || head == nullptr || embedding == nullptr) return ok_status();
@@ -146,6 +146,7 @@ Status Planner::check_tied_head() const {
   };
   if (head->shape != embedding->shape) return differs("shape");
   if (head->dtype_name != embedding->dtype_name) return differs("dtype");
+  if (!read_values) return ok_status();
   constexpr uint64_t kChunk = 1U << 20U;
   std::vector<std::byte> a(kChunk);
   std::vector<std::byte> b(kChunk);
@@ -200,7 +201,7 @@ DType default_arithmetic(const TensorSource& tensors) {
 }
 
 Result<WeightPlan> plan_weights(const std::vector<WeightSpec>& table, const Checkpoint& checkpoint,
-                                DType arithmetic, const Backend& backend) {
+                                DType arithmetic, const Backend& backend, bool read_values) {
   CHECK(checkpoint.tensors != nullptr && checkpoint.config.has_value(), "opened without weights");
   Planner planner(checkpoint, arithmetic, backend);
   for (const WeightSpec& spec : table) {
@@ -209,7 +210,7 @@ Result<WeightPlan> plan_weights(const std::vector<WeightSpec>& table, const Chec
       RETURN_IF_ERROR(planner.take(spec, i));
   }
   RETURN_IF_ERROR(planner.check_all_used());
-  RETURN_IF_ERROR(planner.check_tied_head());
+  RETURN_IF_ERROR(planner.check_tied_head(read_values));
   return planner.finish();
 }
 

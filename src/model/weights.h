@@ -78,8 +78,10 @@ DType default_arithmetic(const TensorSource& tensors);
 
 // Errors name the tensor, what was found and what was expected: missing, surplus, wrong shape, a dtype that
 // cannot be used. In BF16 arithmetic F32 and F16 matrices become BF16; everything else stays as stored.
+// read_values: a tied head that is stored as well is compared with the embedding, byte by byte; false: in
+// shape and dtype alone.
 Result<WeightPlan> plan_weights(const std::vector<WeightSpec>& table, const Checkpoint& checkpoint,
-                                DType arithmetic, const Backend& backend);
+                                DType arithmetic, const Backend& backend, bool read_values = true);
 
 class WeightMap {
  public:

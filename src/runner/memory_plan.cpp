@@ -71,17 +71,29 @@ std::string MemoryPlan::describe() const {
       full_length_requests(), max_model_len, human_bytes(available_bytes));
 }
 
+size_t MemoryNeeds::kv_bytes(int tokens, int block_size) const {
+  return static_cast<size_t>(blocks_for(tokens, block_size) + 1) * kv_block_bytes;
+}
+
+MemoryNeeds memory_needs(const Model& model, size_t weights_bytes, const Backend& backend,
+                         const RunnerOptions& options) {
+  return {.weights_bytes = weights_bytes,
+          .workspace_bytes = step_bytes(model, backend, backend.memory(), options),
+          .kv_block_bytes = static_cast<size_t>(model.config().num_layers) *
+                            kv_cache_shape(model.config(), options).bytes_per_block()};
+}
+
 Result<MemoryPlan> plan_memory(const Model& model, size_t weights_bytes, const Backend& backend,
                                const KvBudget& budget, RunnerOptions& options) {
   const DeviceMemory memory = backend.memory();
-  MemoryPlan plan{.weights_bytes = weights_bytes,
+  const MemoryNeeds needs = memory_needs(model, weights_bytes, backend, options);
+  MemoryPlan plan{.weights_bytes = needs.weights_bytes,
+                  .workspace_bytes = needs.workspace_bytes,
                   .available_bytes = memory.available_bytes,
                   .block_size = options.block_size,
                   .max_model_len = options.max_model_len};
-  plan.workspace_bytes = step_bytes(model, backend, memory, options);
-  const size_t block_bytes = static_cast<size_t>(model.config().num_layers) *
-                             kv_cache_shape(model.config(), options).bytes_per_block();
-  const size_t fixed = plan.weights_bytes + plan.workspace_bytes;
+  const size_t block_bytes = needs.kv_block_bytes;
+  const size_t fixed = needs.fixed();
   const size_t left = memory.available_bytes > fixed ? memory.available_bytes - fixed : 0;
   KvBudget kv_budget = budget;
   if (budget.memory_bytes == 0 && budget.memory_utilization > 0) {

@@ -39,6 +39,17 @@ struct MemoryPlan {
   [[nodiscard]] std::string describe() const;  // one line for the log
 };
 
+// What the plan is made of.
+struct MemoryNeeds {
+  size_t weights_bytes = 0;
+  size_t workspace_bytes = 0;
+  size_t kv_block_bytes = 0;
+  [[nodiscard]] size_t fixed() const { return weights_bytes + workspace_bytes; }
+  [[nodiscard]] size_t kv_bytes(int tokens, int block_size) const;  // the null block included
+};
+MemoryNeeds memory_needs(const Model& model, size_t weights_bytes, const Backend& backend,
+                         const RunnerOptions& options);
+
 // Fills options.num_blocks and, where the budget allows, lowers options.max_model_len. `model` may be bound
 // to memory that is not there yet. An error says what is needed, what is there and what would fit.
 Result<MemoryPlan> plan_memory(const Model& model, size_t weights_bytes, const Backend& backend,

@@ -50,17 +50,18 @@ void log_load(uint64_t bytes, double seconds) {
 
 }  // namespace
 
-Result<LoadedModel> load_model(Backend& backend, const Checkpoint& checkpoint, const LoadOptions& options,
-                               const LoadProgress& progress) {
+Result<LoadPlan> plan_load(const Backend& backend, const Checkpoint& checkpoint, const LoadOptions& options,
+                           bool read_values) {
   CHECK(checkpoint.config.has_value() && checkpoint.tensors != nullptr, "opened without weights");
-  LoadedModel out;
+  LoadPlan out;
   out.config = *checkpoint.config;
   RETURN_IF_ERROR(check_options(options, out.config));
   ASSIGN_OR_RETURN(out.arithmetic,
                    parse_dtype(options.dtype, default_arithmetic(*checkpoint.tensors), "--dtype"));
   ASSIGN_OR_RETURN(out.kv_dtype, parse_dtype(options.kv_cache_dtype, out.arithmetic, "--kv-cache-dtype"));
-  ASSIGN_OR_RETURN(const ModelDefinition* definition, find_model(out.config));
-  ASSIGN_OR_RETURN(const WeightPlan plan, plan_model(*definition, checkpoint, out.arithmetic, backend));
+  ASSIGN_OR_RETURN(out.definition, find_model(out.config));
+  ASSIGN_OR_RETURN(out.weights,
+                   plan_model(*out.definition, checkpoint, out.arithmetic, backend, read_values));
 
   out.options = {
       .arithmetic = out.arithmetic,
@@ -75,27 +76,39 @@ Result<LoadedModel> load_model(Backend& backend, const Checkpoint& checkpoint, c
   out.options.graph_buckets = options.graph_buckets;
   if (options.graph_buckets.empty() && backend.prefers_graphs() && !options.enforce_eager)
     out.options.graph_buckets = default_graph_buckets(options.max_num_seqs);
-  const KvBudget budget{.memory_bytes = options.kv_cache_memory_bytes,
-                        .memory_utilization = options.memory_utilization,
-                        .num_blocks = options.num_kv_blocks,
-                        .shorten_context = options.max_model_len == 0};
+  out.budget = {.memory_bytes = options.kv_cache_memory_bytes,
+                .memory_utilization = options.memory_utilization,
+                .num_blocks = options.num_kv_blocks,
+                .shorten_context = options.max_model_len == 0};
   auto* const no_memory =
       reinterpret_cast<std::byte*>(Arena::kAlignment);  // NOLINT(performance-no-int-to-ptr)
-  const std::unique_ptr<Model> unbound = definition->create(out.config, WeightMap(plan, no_memory));
-  ASSIGN_OR_RETURN(out.memory, plan_memory(*unbound, plan.bytes, backend, budget, out.options));
+  out.unbound = out.definition->create(out.config, WeightMap(out.weights, no_memory));
+  return out;
+}
 
-  ASSIGN_OR_RETURN(out.weights, backend.allocate(plan.bytes));
+Result<LoadedModel> load_model(Backend& backend, const Checkpoint& checkpoint, const LoadOptions& options,
+                               const LoadProgress& progress) {
+  ASSIGN_OR_RETURN(LoadPlan plan, plan_load(backend, checkpoint, options));
+  const WeightPlan& weights = plan.weights;
+  LoadedModel out;
+  out.config = plan.config;
+  out.arithmetic = plan.arithmetic;
+  out.kv_dtype = plan.kv_dtype;
+  ASSIGN_OR_RETURN(out.memory, plan_memory(*plan.unbound, weights.bytes, backend, plan.budget, plan.options));
+  out.options = plan.options;
+
+  ASSIGN_OR_RETURN(out.weights, backend.allocate(weights.bytes));
   const Stopwatch watch;
   if (options.dummy_seed) {
-    fill_dummy_weights(plan, backend, out.weights.bytes(), *options.dummy_seed, progress);
+    fill_dummy_weights(weights, backend, out.weights.bytes(), *options.dummy_seed, progress);
     LOG_WARN("the weights are made up (seed {}): {} in {:.2f} s", *options.dummy_seed,
-             decimal_bytes(static_cast<double>(plan.checkpoint_bytes)), watch.seconds());
+             decimal_bytes(static_cast<double>(weights.checkpoint_bytes)), watch.seconds());
   } else {
     RETURN_IF_ERROR(
-        load_weights(plan, *checkpoint.tensors, backend, out.weights.bytes(), {.progress = progress}));
-    log_load(plan.checkpoint_bytes, watch.seconds());
+        load_weights(weights, *checkpoint.tensors, backend, out.weights.bytes(), {.progress = progress}));
+    log_load(weights.checkpoint_bytes, watch.seconds());
   }
-  out.model = definition->create(out.config, WeightMap(plan, out.weights.data()));
+  out.model = plan.definition->create(out.config, WeightMap(weights, out.weights.data()));
   ASSIGN_OR_RETURN(out.runner, ModelRunner::create(backend, *out.model, out.options));
   return out;
 }

@@ -11,6 +11,7 @@
 #include "backend/backend.h"
 #include "checkpoint/checkpoint.h"
 #include "model/model.h"
+#include "model/registry.h"
 #include "model/weight_loader.h"
 #include "pegainfer/result.h"
 #include "runner/memory_plan.h"
@@ -34,6 +35,23 @@ struct LoadOptions {
       graph_buckets;  // of RunnerOptions; empty: the usual ones, where the backend prefers graphs
   std::optional<uint64_t> dummy_seed;  // made-up weights of this seed; the checkpoint's tensors are not read
 };
+
+// What a load will do, before anything is allocated or read: shapes, sizes and the options of the runner.
+struct LoadPlan {
+  ModelConfig config;
+  DType arithmetic = DType::kBF16;
+  DType kv_dtype = DType::kBF16;
+  const ModelDefinition* definition = nullptr;
+  WeightPlan weights;
+  std::unique_ptr<Model> unbound;  // over weights that are not there
+  RunnerOptions options;           // num_blocks is plan_memory()'s
+  KvBudget budget;
+};
+
+// The checkpoint must outlive the plan. `read_values`: tensors may be read to be compared (a tied head that
+// is stored twice); false: headers are all that is looked at.
+Result<LoadPlan> plan_load(const Backend& backend, const Checkpoint& checkpoint, const LoadOptions& options,
+                           bool read_values = true);
 
 struct LoadedModel {  // members in order of dependence: the runner goes first
   ModelConfig config;

@@ -139,6 +139,81 @@ class MadeUpWeights(unittest.TestCase):
         self.assertIn("a.gguf: a GGUF file", done.stderr)
 
 
+class Plan(unittest.TestCase):
+    """`plan` says what a start would take, for this machine and for cards that are not here."""
+
+    def plan(self, *args, model=MODEL):
+        return run("plan", model, *args)
+
+    def figures(self, *args, code=0, model=MODEL):
+        done = self.plan(*args, "--json", model=model)
+        self.assertEqual(done.returncode, code, done.stderr)
+        return json.loads(done.stdout)
+
+    def test_it_is_what_a_start_takes(self):
+        flags = ("--max-model-len", "4096", "--max-num-seqs", "8", "--max-num-batched-tokens", "64", "--threads", "1")
+        plan = self.figures("--device", "cpu", *flags)
+        self.assertTrue(plan["fits"])
+        start = run("generate", "-m", MODEL, "-p", "a", "-n", "1", "--log-level", "info", *flags)
+        memory = next(line for line in start.stderr.splitlines() if "memory: weights" in line)
+        self.assertIn(f"{plan['kv_tokens']} tokens", memory)
+        self.assertIn(f"weights {plan['weights_bytes'] / 1024:.1f} KiB", memory)
+        self.assertIn(f"workspace {plan['workspace_bytes'] / 1024:.1f} KiB", memory)
+
+    def test_a_card(self):
+        plan = self.figures("--gpu", "H100")
+        self.assertEqual(plan["memory_utilization"], 0.9)
+        taken = plan["weights_bytes"] + plan["workspace_bytes"] + plan["kv_bytes"]
+        taken += plan["total_bytes"] - plan["available_bytes"]  # the driver's
+        self.assertLessEqual(taken, 0.9 * plan["total_bytes"])
+        self.assertGreater(taken, 0.89 * plan["total_bytes"])
+        self.assertAlmostEqual(plan["bound_ms_per_token"], plan["decode_weight_bytes"] / 3350e6)
+        self.assertGreater(plan["bound_ms_per_token_full_context"], plan["bound_ms_per_token"])
+        self.assertGreater(self.figures("--gpu", "h200")["kv_tokens"], plan["kv_tokens"])
+        text = self.plan("--gpu", "h100").stdout
+        for word in ("fits", "weights", "workspace", "driver", "KV cache", "bound", "nominal 3,350 GB/s"):
+            self.assertIn(word, text)
+
+    def test_what_does_not_fit(self):
+        small = ("--gpu-memory", "640MiB", "--max-model-len", "131072")
+        done = self.plan(*small)
+        self.assertEqual(done.returncode, 3, done.stdout)
+        self.assertIn("does not fit", done.stdout)
+        plan = self.figures(*small, code=3)
+        largest = plan["largest_max_model_len"]
+        self.assertGreater(largest, 0)
+        self.assertLess(largest, 131072)
+        self.assertNotIn("bound_ms_per_token", plan)  # nobody knows the bandwidth of such a card
+        # The largest is just that.
+        self.figures(*small[:2], "--max-model-len", str(largest))
+        self.figures(*small[:2], "--max-model-len", str(largest + 1), code=3)
+        # Without a wish for a length it is shortened, as at a start.
+        self.assertLess(self.figures(*small[:2])["max_model_len"], 131072)
+        self.assertEqual(self.figures("--gpu-memory", "601MiB", code=3)["largest_max_model_len"], 0)
+
+    def test_a_configuration_is_enough(self):
+        with tempfile.TemporaryDirectory() as folder:
+            shutil.copy(pathlib.Path(MODEL, "config.json"), folder)
+            bare = self.figures("--gpu", "l4", model=folder)
+            self.assertTrue(bare["config_only"])
+            whole = self.figures("--gpu", "l4")
+            self.assertFalse(whole["config_only"])
+            self.assertEqual(bare["weights_bytes"], whole["weights_bytes"])
+            self.assertEqual(bare["kv_tokens"], whole["kv_tokens"])
+            pathlib.Path(folder, "config.json").unlink()
+            done = self.plan("--gpu", "l4", model=folder)
+            self.assertEqual(done.returncode, 2)
+            self.assertIn("no weights", done.stderr)
+
+    def test_bad_flags(self):
+        for args, what in ((("--gpu", "voodoo2"), "known are h100"), (("--gpu-memory", "lots"), "--gpu-memory"),
+                           (("--gpu-memory", "0"), "--gpu-memory"), (("--gpu", "l4", "--dtype", "int3"), "--dtype"),
+                           (("--gpu", "l4", "--gpu-memory-utilization", "2"), "--gpu-memory-utilization")):
+            done = self.plan(*args)
+            self.assertEqual(done.returncode, 2, (args, done.stdout))
+            self.assertIn(what, done.stderr)
+
+
 class Tokenize(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -199,7 +274,7 @@ class InspectAndUsage(unittest.TestCase):
     def test_usage(self):
         self.assertEqual(run("--version").returncode, 0)
         self.assertRegex(run("--version").stdout, r"^pegainfer \d+\.\d+\.\d+\n$")
-        for args in (("--help",), ("serve", "--help"), ("generate", "--help"), ("inspect", "--help")):
+        for args in (("--help",), ("serve", "--help"), ("generate", "--help"), ("inspect", "--help"), ("plan", "--help")):
             done = run(*args)
             self.assertEqual(done.returncode, 0)
             self.assertIn("Exit codes", done.stdout)

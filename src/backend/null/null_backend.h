@@ -26,7 +26,7 @@ class NullOps final : public Ops {
   void logprobs(Tensor, Tensor, int, Tensor, Tensor, Tensor) override {}
 };
 
-class NullBackend final : public Backend {
+class NullBackend : public Backend {
  public:
   [[nodiscard]] std::string_view name() const override { return "null"; }
   [[nodiscard]] std::string description() const override { return "null (no arithmetic)"; }
