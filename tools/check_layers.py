@@ -38,7 +38,7 @@ ALLOWED: dict[str, set[str]] = {
     "server/http": {"base"},
     "server/openai": {"base", "sampling", "tokenizer", "engine"},
     "server": {"base", "sampling", "tokenizer", "engine", "server/http", "server/openai"},
-    "apps": {"base", "backend/cards.h", "bench", "checkpoint",
+    "apps": {"base", "backend/cards.h", "backend/cuda_probe.h", "backend/cpu/machine.h", "bench", "checkpoint",
              "tokenizer", "sampling", "engine", "metrics", "trace", "server", "server/http", "server/openai", "sim"},
 }
 # Heavy headers that only implementation files may include (build time), and device headers by folder.

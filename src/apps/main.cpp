@@ -27,6 +27,7 @@ int run(int argc, char** argv) {
   add_detokenize(app, exit_code);
   add_inspect(app, exit_code);
   add_plan(app, exit_code);
+  add_doctor(app, exit_code);
   add_bench(app, exit_code);
   try {
     app.parse(argc, argv);

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "backend/cuda_layout.h"
+#include "backend/cuda_probe.h"
 
 namespace pegainfer {
 namespace {
@@ -48,6 +49,18 @@ TEST(PlanningBackend, IsTheCardAsTheCudaBackendWouldHaveIt) {
   const StepLimits limits{.max_tokens = 512, .max_seqs = 64, .max_logits = 512, .max_context = 4096};
   EXPECT_EQ(backend->reserve_bytes(limits), cuda_workspace(limits, card.num_sms).total());
   EXPECT_EQ(create_planning_backend(card_of_memory(1))->memory().available_bytes, 0U);
+}
+
+// Whatever this machine has, the account of it is one of the two kinds.
+TEST(CudaProbe, SaysWhatThereIsOrWhyNot) {
+  const CudaProbe probe = probe_cuda();
+  EXPECT_EQ(probe.devices.empty(), !probe.error.empty());
+  EXPECT_TRUE(probe.has_driver || probe.error.find("libcuda") != std::string::npos) << probe.error;
+  for (const CudaDevice& device : probe.devices) {
+    EXPECT_FALSE(device.name.empty());
+    EXPECT_GT(device.total_bytes, size_t{1} << 30U);
+    EXPECT_GE(device.major, 3);
+  }
 }
 
 }  // namespace

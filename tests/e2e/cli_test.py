@@ -7,6 +7,7 @@ import json
 import pathlib
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import unittest
@@ -214,6 +215,55 @@ class Plan(unittest.TestCase):
             self.assertIn(what, done.stderr)
 
 
+class Doctor(unittest.TestCase):
+    def doctor(self, *args, code=0):
+        done = run("doctor", *args, "--json")
+        self.assertEqual(done.returncode, code, (done.stdout, done.stderr))
+        report = json.loads(done.stdout)
+        self.assertEqual(report["ok"], code == 0)
+        return {check["name"]: check for check in report["checks"]}
+
+    def test_a_machine_and_a_model(self):
+        checks = self.doctor(MODEL, "--port", "0", "--device", "cpu")
+        self.assertEqual(list(checks), ["version", "cpu", "memory", "gpu", "port", "files", "locale", "model", "fit"])
+        self.assertRegex(checks["version"]["text"], r"^pegainfer \d")
+        self.assertRegex(checks["cpu"]["text"], r"(portable|avx2|avx512) kernels")
+        self.assertEqual(checks["model"]["verdict"], "OK")
+        self.assertIn("KV cache of", checks["fit"]["text"])
+        for check in checks.values():
+            self.assertEqual("advice" in check, check["verdict"] != "OK", check)
+        text = run("doctor", "--port", "0").stdout
+        self.assertRegex(text, r"(?m)^OK    version  pegainfer ")
+        self.assertNotIn("model", text.split("port", 1)[1])
+
+    def test_a_port_that_is_taken(self):
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            port = str(taken.getsockname()[1])
+            check = self.doctor("--port", port, code=1)["port"]
+        self.assertEqual(check["verdict"], "FAIL")
+        self.assertIn(port, check["text"])
+        self.assertEqual(self.doctor("--port", port)["port"]["verdict"], "OK")
+
+    def test_models_that_cannot_be_served(self):
+        with tempfile.TemporaryDirectory() as folder:
+            self.assertEqual(self.doctor(folder + "/none", "--port", "0", code=1)["model"]["verdict"], "FAIL")
+            shutil.copy(pathlib.Path(MODEL, "config.json"), folder)
+            self.assertIn("weights are not", self.doctor(folder, "--port", "0", code=1)["model"]["text"])
+            for file in pathlib.Path(MODEL).glob("*.safetensors*"):
+                shutil.copy(file, folder)
+            self.assertIn("tokenizer", self.doctor(folder, "--port", "0", code=1)["model"]["text"])
+
+    def test_few_descriptors_are_a_warning(self):
+        done = subprocess.run(["sh", "-c", f"ulimit -n 1000 && exec '{BINARY}' doctor --port 0 --json"], capture_output=True,
+                              timeout=60, check=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        files = next(c for c in json.loads(done.stdout)["checks"] if c["name"] == "files")
+        self.assertEqual(files["verdict"], "WARN")
+        self.assertIn("1000 may be open", files["text"])
+
+
 class Tokenize(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -274,7 +324,7 @@ class InspectAndUsage(unittest.TestCase):
     def test_usage(self):
         self.assertEqual(run("--version").returncode, 0)
         self.assertRegex(run("--version").stdout, r"^pegainfer \d+\.\d+\.\d+\n$")
-        for args in (("--help",), ("serve", "--help"), ("generate", "--help"), ("inspect", "--help"), ("plan", "--help")):
+        for args in (("--help",), ("serve", "--help"), ("generate", "--help"), ("inspect", "--help"), ("plan", "--help"), ("doctor", "--help")):
             done = run(*args)
             self.assertEqual(done.returncode, 0)
             self.assertIn("Exit codes", done.stdout)
