@@ -270,6 +270,26 @@ TEST(HttpConnection, TooManyConnectionsAreRefused) {
   EXPECT_TRUE(server.canary());
 }
 
+// What is read after the last byte is waited for only as long as the client is there: its place is free then.
+TEST(HttpConnection, AnAnsweredClientThatClosesIsNotWaitedFor) {
+  TestServerOptions options;
+  options.http.timeouts.linger = milliseconds(60'000);
+  options.http.limits.max_connections = 1;
+  TestServer server(std::move(options));
+  for (int i = 0; i < 3; ++i) {
+    int status = 0;
+    const auto end = std::chrono::steady_clock::now() + kSoon;
+    while (status != 200 && std::chrono::steady_clock::now() < end) {
+      HttpClient client(server.port());
+      client.send(get("/livez", "Connection: close\r\n"));
+      const auto answer = client.read_answer();
+      status = answer ? answer->status : 0;
+      client.close();
+    }
+    EXPECT_EQ(status, 200) << i;
+  }
+}
+
 TEST(HttpConnection, TakenPortIsAnErrorThatNamesIt) {
   TestServer server;
   http::Options options;

@@ -164,6 +164,7 @@ void Connection::on_readable(const ErrorCode& error) {
 // waits, and taking it so is the only way to notice those that leave before the first byte of an answer.
 void Connection::on_eof() {
   eof_ = true;
+  if (phase_ == Phase::kLingering) return drop();  // this is what it lingered for
   const bool all_said =
       close_after_write_ || (phase_ == Phase::kReading && !(out_.empty() && writing_.empty()));
   if (all_said) {
