@@ -95,9 +95,9 @@ void CompletionStream::chunk(std::string_view data, double now) {
   const bool ends = reason != nullptr && !reason->is_null();
   finished_ = finished_ || ends;
   // An empty text is a token that completes no character yet; at the end, or with the role that begins a
-  // chat, it is none.
+  // chat, it is none. But an answer that ends at once has had one: that which ended it.
   const bool role_only = delta != nullptr && delta->contains("role");
-  if (!text.empty() || (!ends && !role_only)) token(now);
+  if (!text.empty() || (ends ? num_arrivals_ == 0 : !role_only)) token(now);
   if (keep_text_) outcome_.text += text;
 }
 
@@ -113,7 +113,7 @@ void CompletionStream::token(double now) {
 
 void CompletionStream::finish() {
   outcome_.output_len = completion_tokens_ >= 0 ? completion_tokens_ : num_arrivals_;
-  outcome_.success = finished_ && !failed_ && num_arrivals_ > 0;
+  outcome_.success = finished_ && !failed_;
   if (outcome_.success || !outcome_.error.empty()) return;
   outcome_.error = num_arrivals_ == 0 ? "an answer without tokens" : "the stream ended before its finish";
 }

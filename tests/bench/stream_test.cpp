@@ -42,6 +42,26 @@ TEST(CompletionStream, UsageCountsTokensWhateverTheChunks) {
   EXPECT_EQ(outcome.output_len, 17);
 }
 
+// The model's first token was the end of the text: an answer like others, of one token that has no text.
+TEST(CompletionStream, AnEmptyAnswerIsOne) {
+  RequestOutcome outcome;
+  outcome.start = 1;
+  CompletionStream stream(outcome, true);
+  stream.feed(chunk("", "\"stop\"") + "data: [DONE]\n\n", 1.5);
+  stream.finish();
+  EXPECT_TRUE(outcome.success) << outcome.error;
+  EXPECT_EQ(outcome.text, "");
+  EXPECT_EQ(outcome.output_len, 1);
+  EXPECT_DOUBLE_EQ(outcome.ttft, 0.5);
+
+  RequestOutcome nothing;
+  CompletionStream none(nothing, true);
+  none.feed("data: [DONE]\n\n", 1.5);
+  none.finish();
+  EXPECT_FALSE(nothing.success);
+  EXPECT_EQ(nothing.error, "an answer without tokens");
+}
+
 // However the bytes are cut, the text and the number of tokens are the same.
 TEST(CompletionStream, CutAnywhere) {
   const std::string all = chunk("x") + chunk("y", "\"stop\"") + "data: [DONE]\n\n";

@@ -3,7 +3,11 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
+#include <filesystem>
+#include <fstream>
 #include <limits>
+#include <string>
 
 #include "tokenizer/byte_tokenizer.h"
 
@@ -62,6 +66,73 @@ TEST(Workload, ArrivalsHaveTheirRate) {
   EXPECT_NEAR(brief, 2000 * 0.0952, 60);
   set_arrivals(requests, std::numeric_limits<double>::infinity(), 1, 7);
   EXPECT_EQ(requests.back().arrival, 0);
+}
+
+class DatasetFile : public ::testing::Test {
+ protected:
+  void TearDown() override { std::filesystem::remove(path_); }
+  const std::string& write(const std::string& text) {
+    std::ofstream(path_) << text;
+    return path_;
+  }
+  const std::string path_ = ::testing::TempDir() + "/dataset-" +
+                            ::testing::UnitTest::GetInstance()->current_test_info()->name() + ".jsonl";
+};
+
+TEST_F(DatasetFile, LinesBecomeRequests) {
+  const auto requests = custom_dataset(write("{\"prompt\": \"one\", \"output_tokens\": 7}\n\n  \r\n"
+                                             "{\"prompt\": \"zwei \\u00e4\", \"more\": 1}\r\n"
+                                             "{\"prompt\": \"three\"}"),
+                                       10, 5);
+  ASSERT_TRUE(requests);
+  ASSERT_EQ(requests->size(), 3U);
+  EXPECT_EQ((*requests)[0].text, "one");
+  EXPECT_EQ((*requests)[0].output_len, 7);
+  EXPECT_EQ((*requests)[1].text, "zwei \u00e4");
+  EXPECT_EQ((*requests)[1].output_len, 5);
+  EXPECT_EQ((*requests)[2].text, "three");
+  EXPECT_EQ(custom_dataset(path_, 2, 5)->size(), 2U);
+}
+
+TEST_F(DatasetFile, WhatIsWrongIsNamedWithItsLine) {
+  const auto message = [&](const std::string& text) {
+    const auto requests = custom_dataset(write(text), 10, 5);
+    return requests ? std::string("no error") : requests.error().message;
+  };
+  const std::string good = "{\"prompt\": \"a\"}\n";
+  EXPECT_NE(message(good + "{\"prompt\": 3}").find(path_ + ":2: \"prompt\" is an integer"), std::string::npos)
+      << message(good + R"({"prompt": 3})");
+  EXPECT_NE(message(good + "\n[]").find(":3: a line is a JSON object"), std::string::npos);
+  EXPECT_NE(message("{\"prompt\"").find(":1: "), std::string::npos);
+  EXPECT_NE(message(good + "{\"prompt\": \"a\", \"output_tokens\": 0}").find(":2: output_tokens is 0"),
+            std::string::npos);
+  EXPECT_NE(message(good + "{}").find(":2: "), std::string::npos);
+  EXPECT_NE(message("\n\n").find("no prompts"), std::string::npos);
+  EXPECT_FALSE(custom_dataset(path_ + ".missing", 10, 5));
+}
+
+TEST_F(DatasetFile, ATraceIsSortedByArrival) {
+  const std::string lines =
+      "{\"arrival_s\": 2, \"prompt_tokens\": 3, \"output_tokens\": 4}\n"
+      "{\"arrival_s\": 0.5, \"prompt_tokens\": 5, \"output_tokens\": 6}\n"
+      "{\"arrival_s\": 2.0, \"prompt_tokens\": 7, \"output_tokens\": 8}\n";
+  const IdRange range{.first_id = 10, .num_ids = 5};
+  const auto requests = trace_dataset(write(lines), range, 3);
+  ASSERT_TRUE(requests);
+  ASSERT_EQ(requests->size(), 3U);
+  for (size_t i = 0; i < 3; ++i) {
+    const BenchRequest& r = (*requests)[i];
+    EXPECT_EQ(r.prompt_len, (std::array{5, 3, 7})[i]);
+    EXPECT_EQ(r.output_len, r.prompt_len + 1);
+    EXPECT_EQ(r.prompt.size(), static_cast<size_t>(r.prompt_len));
+    for (const TokenId id : r.prompt) EXPECT_TRUE(id >= 10 && id < 15);
+    EXPECT_EQ(r.prompt, (*trace_dataset(path_, range, 3))[i].prompt);
+  }
+  for (const char* wrong : {"{\"arrival_s\": -1, \"prompt_tokens\": 3, \"output_tokens\": 4}",
+                            "{\"arrival_s\": 0, \"prompt_tokens\": 0, \"output_tokens\": 4}",
+                            "{\"arrival_s\": 0, \"prompt_tokens\": 3}",
+                            "{\"arrival_s\": \"now\", \"prompt_tokens\": 3, \"output_tokens\": 4}", ""})
+    EXPECT_FALSE(trace_dataset(write(wrong), range, 3)) << wrong;
 }
 
 }  // namespace
