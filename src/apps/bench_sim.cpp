@@ -11,6 +11,7 @@
 
 #include "apps/bench_flags.h"
 #include "apps/exit_code.h"
+#include "apps/watch.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "bench/report.h"
@@ -110,13 +111,16 @@ struct SimServeFlags {
   double eos_probability = 0;
   double shutdown_seconds = 30;
   bool serial = false;
+  WatchFlags watch;
 };
 
-Result<server::ServedModel> load_sim(const SimServeFlags& f, const server::LoadContext& context) {
+Result<server::ServedModel> load_sim(const SimServeFlags& f, Watch& watch,
+                                     const server::LoadContext& context) {
   sim::SimEngineOptions options;
   ASSIGN_OR_RETURN(options.profile, sim::find_profile(f.profile));
   options.engine = f.engine;
   options.engine.on_dead = context.on_dead;
+  options.engine.observers = watch.observers();
   options.eos_probability = f.eos_probability;
   options.depth = f.serial ? 1 : 2;
   server::ServedModel model;
@@ -131,6 +135,7 @@ Result<server::ServedModel> load_sim(const SimServeFlags& f, const server::LoadC
   model.created =
       std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch())
           .count();
+  watch.engine_ready(model.engine, {.model_name = model.names.front(), .device = "", .cache_config = {}});
   return model;
 }
 
@@ -142,7 +147,12 @@ Status run_sim_serve(SimServeFlags& f) {
   };
   std::signal(SIGPIPE, SIG_IGN);
   raise_descriptors();
-  return server::run_app(f.app, [&](const server::LoadContext& context) { return load_sim(f, context); });
+  ASSIGN_OR_RETURN(const auto watch, Watch::create(f.watch));
+  watch->connect(f.app);
+  Status status = server::run_app(
+      f.app, [&](const server::LoadContext& context) { return load_sim(f, *watch, context); });
+  watch->finish();
+  return status;
 }
 
 }  // namespace
@@ -211,6 +221,8 @@ void add_bench_sim_serve(CLI::App& bench, int& exit_code) {
       ->check(CLI::Range(0.0, 86400.0))
       ->capture_default_str();
   command->add_flag("--no-async-scheduling", flags->serial, "Plan a step after the one before");
+  command->add_flag("--disable-log-stats", flags->watch.disable_log_stats,
+                    "No line of figures every ten seconds");
   command->callback([flags, &exit_code] {
     const Status status = run_sim_serve(*flags);
     if (!status) exit_code = report(status.error());

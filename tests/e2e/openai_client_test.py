@@ -15,19 +15,18 @@ import support
 PROMPT = "The capital of France is"
 
 
-class OpenAiClient(unittest.TestCase):
+class OpenAiClient(support.ServerCase):
+    flags = ("--served-model-name", "tiny", "org/tiny", "--max-model-len", "512")
+
     @classmethod
     def setUpClass(cls):
-        cls.server = support.Server("--served-model-name", "tiny", "org/tiny", "--max-model-len", "512")
+        super().setUpClass()
         cls.client = openai.OpenAI(base_url=cls.server.url + "/v1", api_key="none", max_retries=0, timeout=120)
 
     @classmethod
     def tearDownClass(cls):
         cls.client.close()
-        cls.server.signal()
-        code = cls.server.wait()
-        cls.server.kill()
-        assert code == 0, f"the server ended with {code}"
+        super().tearDownClass()
 
     def complete(self, prompt=PROMPT, **fields):
         fields.setdefault("max_tokens", 12)

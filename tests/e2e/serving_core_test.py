@@ -10,6 +10,7 @@ import unittest
 
 import openai
 
+import invariants
 import support
 
 LONG = "A shared system prompt that every request begins with, long enough for several blocks of the cache. " * 4
@@ -27,21 +28,17 @@ def metric(server: support.Server, name: str) -> float:
     return sum(map(float, found))
 
 
-class Base(unittest.TestCase):
-    flags: tuple[str, ...] = ()
-
+class Base(support.ServerCase):
     @classmethod
     def setUpClass(cls):
-        cls.server = support.Server("--served-model-name", "tiny", *cls.flags)
+        cls.flags = ("--served-model-name", "tiny", *cls.flags)
+        super().setUpClass()
         cls.client = client_of(cls.server)
 
     @classmethod
     def tearDownClass(cls):
         cls.client.close()
-        cls.server.signal()
-        code = cls.server.wait()
-        cls.server.kill()
-        assert code == 0, f"the server ended with {code}"
+        super().tearDownClass()
 
     def complete(self, prompt="Hello", **fields):
         fields.setdefault("max_tokens", 8)
@@ -50,13 +47,7 @@ class Base(unittest.TestCase):
 
     def idle(self):
         """Nothing runs, nothing waits, no block is held."""
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline:
-            if not (metric(self.server, "vllm:num_requests_running") or metric(self.server, "vllm:num_requests_waiting")
-                    or metric(self.server, "vllm:kv_cache_usage_perc")):
-                return
-            time.sleep(0.05)
-        self.fail("the server does not come to rest")
+        invariants.settle(invariants.load, self.server, 30)
 
 
 class PrefixCache(Base):

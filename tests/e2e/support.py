@@ -11,8 +11,11 @@ import subprocess
 import tempfile
 import threading
 import time
+import unittest
 import urllib.error
 import urllib.request
+
+import invariants
 
 BINARY = os.environ["PEGA_BINARY"]
 MODEL = os.environ["PEGA_TINY_MODEL"]
@@ -28,13 +31,28 @@ def run(*args: str, stdin: str | bytes = "", timeout: float = RUN_SECONDS) -> su
     return done
 
 
-class Server:
-    """`pegainfer serve` on a free port."""
+def golden_canary() -> str:
+    """The canary's text, from a process without a server; asked for once."""
+    if not _golden:
+        c = invariants.CANARY
+        done = run("generate", "--model", MODEL, "--threads", "1", "-p", c["prompt"], "--max-tokens", str(c["max_tokens"]), "--temperature",
+                   "0", "--ignore-eos", "--json")
+        assert done.returncode == 0, done.stderr
+        _golden.append(json.loads(done.stdout)["text"])
+    return _golden[0]
 
-    def __init__(self, *flags: str, model: str = MODEL, wait: bool = True):
+
+_golden: list[str] = []
+
+
+class Server:
+    """`pegainfer serve` on a free port. As a context, and with stop(), it has to be at rest and well when it is left."""
+
+    def __init__(self, *flags: str, simulated: bool = False):
         self.log = tempfile.NamedTemporaryFile("w+", prefix="pegainfer-e2e-", suffix=".log")
-        self.process = subprocess.Popen([BINARY, "serve", model, "--port", "0", "--threads", "1", *flags],
-                                        stdout=subprocess.PIPE, stderr=self.log, text=True)
+        what = ["bench", "sim-serve"] if simulated else ["serve", MODEL, "--threads", "1"]
+        self.process = subprocess.Popen([BINARY, *what, "--port", "0", *flags], stdout=subprocess.PIPE, stderr=self.log, text=True)
+        self.golden = None  # what the canary says; of a simulated model, whatever it says first
         lines: queue.Queue[str] = queue.Queue()
         self._reader = threading.Thread(target=lambda: [lines.put(line) for line in self.process.stdout], daemon=True)
         self._reader.start()
@@ -42,8 +60,10 @@ class Server:
             line = self._first_line(lines)
             self.url = line.split()[-1]
             assert self.url.startswith("http://127.0.0.1:"), line
-            if wait:
-                self.wait_ready()
+            self.wait_ready()
+            self.baseline = invariants.Baseline(self)
+            if not simulated:
+                self.golden = golden_canary()
         except Exception:
             self.kill()
             raise
@@ -107,8 +127,40 @@ class Server:
         self.wait()
         self.log.close()
 
+    def stop(self) -> None:
+        """The end of a server that must be at rest: SIGTERM, and all is well. One that has ended must have done so well."""
+        try:
+            if self.process.poll() is None:
+                invariants.at_rest(self)
+                self.signal()
+            code = self.wait()
+            assert code == 0, f"the server ended with {code}: {self.stderr()}"
+            invariants.ended_well(self)
+        finally:
+            self.kill()
+
     def __enter__(self) -> "Server":
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.kill()
+    def __exit__(self, kind: type | None, *_: object) -> None:
+        if kind is None:
+            self.stop()
+        else:
+            self.kill()
+
+
+class ServerCase(unittest.TestCase):
+    """Tests that share a server, which has to be at rest after each of them."""
+
+    flags: tuple[str, ...] = ()
+
+    @classmethod
+    def setUpClass(cls):
+        cls.server = Server(*cls.flags)
+
+    def tearDown(self):
+        invariants.at_rest(self.server)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.server.stop()
