@@ -24,6 +24,9 @@ struct RequestOptions {
   int priority = 0;        // lower goes first
   std::string cache_salt;  // as in GenerateRequest
   uint64_t group = 0;
+  // Its next row cannot be sampled before the host knows its last token, so no step is planned for it while
+  // that token is in flight (docs/engine_contract.md, Overlap).
+  bool waits_for_token = false;
 };
 
 struct Request {

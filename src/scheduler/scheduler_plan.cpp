@@ -34,10 +34,12 @@ void Scheduler::schedule(StepPlan& plan) {
     if (request->num_planned_tokens > 0) emit(*request, plan);
 }
 
-// Tokens it could be given: none when those in flight already make it as long as it may become.
+// Tokens it could be given: none when those in flight already make it as long as it may become, or have to
+// be known first.
 int Scheduler::num_plannable(const Request& request) const {
   const int pending = request.num_pending_tokens;
-  if (pending > 0 && (request.num_output_tokens() + pending >= request.sampling.max_tokens ||
+  if (pending > 0 && (request.options.waits_for_token ||
+                      request.num_output_tokens() + pending >= request.sampling.max_tokens ||
                       request.num_tokens() + pending >= options_.max_model_len))
     return 0;
   return request.num_remaining();

@@ -59,6 +59,36 @@ TEST(Scheduler, ChunksAPromptAndMixesItWithDecodeRows) {
   EXPECT_EQ(h.told[1].tokens.size(), 9U);
 }
 
+// A request whose sampling needs its tokens on the host skips a step with every token; others are planned
+// ahead beside it, and all are told what they are told alone.
+TEST(Scheduler, WhoWaitsForItsTokenIsNotPlannedAhead) {
+  Harness h({.max_num_seqs = 4, .max_num_batched_tokens = 16}, {.depth = 2});
+  ASSERT_TRUE(h.add(1, prompt_of(5), tokens(6), {.waits_for_token = true}));
+  ASSERT_TRUE(h.add(2, prompt_of(5, 50), tokens(12)));
+  int num_ahead = 0;
+  int num_skipped = 0;
+  while (!h.scheduler.idle()) {
+    const bool both = !h.told[1].finish && !h.told[2].finish;
+    const StepPlan plan = h.step();
+    bool waiter = false;
+    for (const ScheduledSeq& seq : plan.seqs) {
+      const bool pending = plan.tokens(seq).back() == kPendingToken;
+      EXPECT_FALSE(pending && seq.id.value == 1);
+      num_ahead += pending ? 1 : 0;
+      waiter = waiter || seq.id.value == 1;
+    }
+    if (both && !waiter && plan.num_tokens > 0) ++num_skipped;
+  }
+  EXPECT_GE(num_ahead, 10);
+  EXPECT_GE(num_skipped, 5);
+  for (const uint64_t id : {1U, 2U}) {
+    Harness alone({.max_num_seqs = 4, .max_num_batched_tokens = 16}, {});
+    ASSERT_TRUE(alone.add(id, prompt_of(5, id == 1 ? 1 : 50), tokens(id == 1 ? 6 : 12)));
+    alone.run_until_idle();
+    EXPECT_EQ(h.told[id].tokens, alone.told[id].tokens) << id;
+  }
+}
+
 TEST(Scheduler, PassesSamplingOn) {
   Harness h({}, {});
   SamplingParams p = tokens(3);

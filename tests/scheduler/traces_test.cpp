@@ -78,6 +78,7 @@ Submission random_submission(Random& random, int vocab, int max_positions) {
   if (random.one_in(3)) s.sampling.logprobs = random(0, 3);
   if (random.one_in(4)) s.sampling.prompt_logprobs = random(0, 3);
   if (random.one_in(4)) s.options.priority = random(-2, 2);
+  s.options.waits_for_token = random.one_in(5);
   if (random.one_in(6)) s.options.cache_salt = random.one_in(2) ? "a" : "b";
   return s;
 }
