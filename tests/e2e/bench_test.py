@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import re
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -114,11 +115,11 @@ class OurServer(Bench):
         for metric in METRICS:
             self.assertEqual(saved[f"p50_{metric}_ms"], saved[f"median_{metric}_ms"])
             self.assertLessEqual(saved[f"p99_{metric}_ms"], saved[f"p99.9_{metric}_ms"])
-        # A token a step. A busy machine may be late, never early.
+        # A token a step. A busy machine may be late, never early; late first tokens make the others seem faster.
+        self.assertGreater(min(ttft + sum(itls) for ttft, itls in zip(saved["ttfts"], saved["itls"])), 16 * 0.005)
         for metric in ("tpot", "itl"):
-            self.assertGreater(saved[f"mean_{metric}_ms"], 4.5)
-            self.assertLess(saved[f"median_{metric}_ms"], 20)
-        self.assertGreater(saved["mean_e2el_ms"], 15 * 4.5)
+            self.assertGreater(saved[f"mean_{metric}_ms"], 2.5)
+            self.assertLess(saved[f"median_{metric}_ms"], 100)
         self.assertTrue(all(len(text) == 16 for text in saved["generated_texts"]))
         # What the server counted is what the client was told, with the warm-up and the question which ids it takes.
         self.assertEqual(counted["vllm:generation_tokens_total"], 43 * 16 + (1 if counted["vllm:request_success_total"] == 44 else 0))
@@ -160,7 +161,8 @@ class AnotherServer(Bench):
         self.assertEqual(saved["model_id"], "stub-model")
         self.assertEqual(saved["input_lens"], [20] * 6)
         self.assertTrue(all(len(itls) == 4 for itls in saved["itls"]))
-        self.assertGreater(saved["mean_tpot_ms"], 9.9)
+        self.assertGreater(min(ttft + sum(itls) for ttft, itls in zip(saved["ttfts"], saved["itls"])), 5 * 0.01)
+        self.assertGreater(saved["mean_tpot_ms"], 5)
         self.assertEqual(saved["generated_texts"], [" t0 t1 t2 t3 t4"] * 6)
         self.assertEqual(stub.peak, 3)
         for body, headers in zip(stub.bodies, stub.headers):
@@ -188,11 +190,12 @@ class AnotherServer(Bench):
             saved, done = self.serve(stub.url, *flags)
             arrivals = stub.times[1:]
             again, _ = self.serve(stub.url, *flags)
-        # The last request arrives at count / rate.
-        self.assertAlmostEqual(saved["start_times"][-1], 0.5, delta=0.1)
-        self.assertAlmostEqual(arrivals[-1] - arrivals[0], saved["start_times"][-1] - saved["start_times"][0], delta=0.1)
+        # The last request arrives at count / rate, and never before; a busy machine may be late with some.
+        self.assertGreaterEqual(saved["start_times"][-1], 0.499)
+        self.assertLess(saved["start_times"][-1], 1.5)
+        self.assertAlmostEqual(arrivals[-1] - arrivals[0], saved["start_times"][-1] - saved["start_times"][0], delta=0.5)
         self.assertEqual(saved["start_times"], sorted(saved["start_times"]))
-        self.assertLess(max(abs(a - b) for a, b in zip(saved["start_times"], again["start_times"])), 0.1)
+        self.assertLess(statistics.median(abs(a - b) for a, b in zip(saved["start_times"], again["start_times"])), 0.05)
         self.assertEqual(saved["request_rate"], 80)
         self.assertEqual(printed(done.stdout)["Request rate configured (RPS):"], 80)
 
