@@ -164,7 +164,7 @@ void check_model(const DoctorFlags& flags, const Backend& backend, std::vector<F
   out.push_back(std::move(fit));
 }
 
-Result<std::vector<Finding>> examine(const DoctorFlags& flags) {
+std::vector<Finding> examine(const DoctorFlags& flags) {
   std::vector<Finding> out;
   out.push_back({"version", Verdict::kOk, "pegainfer " + std::string(kVersion)});
   const MachineFacts machine = machine_facts();
@@ -174,9 +174,12 @@ Result<std::vector<Finding>> examine(const DoctorFlags& flags) {
   out.push_back(check_port(flags.http));
   out.push_back(check_files(flags.http.limits.max_connections));
   out.push_back(check_locale());
-  if (flags.model.empty()) return out;
-  ASSIGN_OR_RETURN(const auto backend, create_backend({.device = flags.device}));
-  check_model(flags, *backend, out);
+  const auto backend = create_backend({.device = flags.device});
+  if (!backend) {
+    out.push_back({"device", Verdict::kFail, backend.error().message, "take another --device"});
+  } else if (!flags.model.empty()) {
+    check_model(flags, **backend, out);
+  }
   return out;
 }
 
@@ -201,9 +204,9 @@ std::string as_json(const std::vector<Finding>& findings, bool ok) {
   return json::dump(out) + "\n";
 }
 
-Result<int> doctor(const DoctorFlags& flags) {
+int doctor(const DoctorFlags& flags) {
   set_log_level(LogLevel::kError);
-  ASSIGN_OR_RETURN(const std::vector<Finding> findings, examine(flags));
+  const std::vector<Finding> findings = examine(flags);
   const bool ok = std::none_of(findings.begin(), findings.end(),
                                [](const Finding& f) { return f.verdict == Verdict::kFail; });
   const std::string text = flags.json ? as_json(findings, ok) : as_text(findings);
@@ -223,10 +226,7 @@ void add_doctor(CLI::App& app, int& exit_code) {
   command->add_option("-p,--port", flags->http.port, "Port to listen on")->capture_default_str();
   command->add_flag("--json", flags->json, "One JSON object in place of the lines");
   command->footer("Exit codes: 0 ready (warnings are none to stop for); 1 something fails, marked FAIL.");
-  command->callback([flags, &exit_code] {
-    const Result<int> result = doctor(*flags);
-    exit_code = result ? *result : report(result.error());
-  });
+  command->callback([flags, &exit_code] { exit_code = doctor(*flags); });
 }
 
 }  // namespace pegainfer::apps

@@ -176,20 +176,24 @@ class Plan(unittest.TestCase):
             self.assertIn(word, text)
 
     def test_what_does_not_fit(self):
-        small = ("--gpu-memory", "640MiB", "--max-model-len", "131072")
-        done = self.plan(*small)
+        whole = self.figures("--gpu", "h100", "--max-model-len", "131072")
+        fixed = whole["weights_bytes"] + whole["workspace_bytes"] + whole["total_bytes"] - whole["available_bytes"]
+        room = 65536 * whole["kv_bytes_per_token"]  # half of what one request takes
+        small = ("--gpu-memory", str(fixed + room), "--gpu-memory-utilization", "1")
+        asked = (*small, "--max-model-len", "131072")
+        done = self.plan(*asked)
         self.assertEqual(done.returncode, 3, done.stdout)
         self.assertIn("does not fit", done.stdout)
-        plan = self.figures(*small, code=3)
+        plan = self.figures(*asked, code=3)
         largest = plan["largest_max_model_len"]
-        self.assertGreater(largest, 0)
-        self.assertLess(largest, 131072)
+        self.assertGreater(largest, 60000)
+        self.assertLess(largest, 90000)  # more than half: a shorter context takes less workspace too
         self.assertNotIn("bound_ms_per_token", plan)  # nobody knows the bandwidth of such a card
         # The largest is just that.
-        self.figures(*small[:2], "--max-model-len", str(largest))
-        self.figures(*small[:2], "--max-model-len", str(largest + 1), code=3)
+        self.figures(*small, "--max-model-len", str(largest))
+        self.figures(*small, "--max-model-len", str(largest + 1), code=3)
         # Without a wish for a length it is shortened, as at a start.
-        self.assertLess(self.figures(*small[:2])["max_model_len"], 131072)
+        self.assertLess(self.figures(*small)["max_model_len"], 131072)
         self.assertEqual(self.figures("--gpu-memory", "601MiB", code=3)["largest_max_model_len"], 0)
 
     def test_a_configuration_is_enough(self):
@@ -254,6 +258,10 @@ class Doctor(unittest.TestCase):
             for file in pathlib.Path(MODEL).glob("*.safetensors*"):
                 shutil.copy(file, folder)
             self.assertIn("tokenizer", self.doctor(folder, "--port", "0", code=1)["model"]["text"])
+
+    def test_a_device_that_there_is_not(self):
+        check = self.doctor("--device", "abacus", "--port", "0", code=1)["device"]
+        self.assertIn("abacus", check["text"])
 
     def test_few_descriptors_are_a_warning(self):
         done = subprocess.run(["sh", "-c", f"ulimit -n 1000 && exec '{BINARY}' doctor --port 0 --json"], capture_output=True,
