@@ -128,6 +128,19 @@ class MadeUpWeights(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("output tokens/s", done.stdout)
 
+    def test_serve(self):
+        def ask(*flags):
+            with support.Server("--load-format", "dummy", *flags, model=self.model) as server:
+                status, body = server.post("/v1/completions", {"prompt": [1, 2, 3], "max_tokens": 12, "temperature": 1,
+                                                               "ignore_eos": True, "logprobs": 1})
+                self.assertEqual(status, 200, body)
+                return json.loads(body)["choices"][0]["logprobs"]["token_logprobs"]
+
+        first = ask("--seed", "3")  # weights and draws
+        self.assertEqual(len(first), 12)
+        self.assertEqual(ask("--seed", "3"), first)
+        self.assertNotEqual(ask("--seed", "4"), first)
+
     def test_what_it_needs(self):
         self.assertIn("must be auto or dummy", run("generate", "-m", MODEL, "--load-format", "torch", "-p", "a").stderr)
         pathlib.Path(self.model, "config.json").unlink()
