@@ -22,7 +22,8 @@ done < <(git ls-files 'src/*' 'include/*' 'tools/*' | xargs wc -l)
 if [ "${1:-}" != --fast ]; then
   tools/install_deps.sh
   cmake --preset lint >/dev/null
-  git ls-files 'src/*.cpp' | grep -v '_isa\.cpp$' |
+  # Without src/backend/cuda: its headers are only where the CUDA toolkit is, whose version clang 14 does not know.
+  git ls-files 'src/*.cpp' | grep -v '_isa\.cpp$' | grep -v '^src/backend/cuda/' |
     xargs -P "$(nproc)" -n 1 clang-tidy --quiet -p build/lint 2>/dev/null || say "clang-tidy"
 fi
 exit $failed
