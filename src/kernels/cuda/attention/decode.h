@@ -1,0 +1,30 @@
+// Decode: sequences with one query token, the context of each in splits (splits.h).
+#pragma once
+
+#include "kernels/cuda/attention/attention.h"
+#include "kernels/cuda/attention/splits.h"
+
+namespace pegainfer::cuda {
+
+struct DecodePlan {
+  const int* query_start = nullptr;  // [num_seqs + 1]
+  const int* context_len = nullptr;  // [num_seqs]
+  SplitRule rule;
+  DecodeChunk* chunks = nullptr;  // out: [max_chunks(num_seqs)], long ones first, a sequence's in order
+  int* num_chunks = nullptr;      // out
+};
+// The list of work of a step, shared by its layers: the splits of every sequence with one query token.
+cudaError_t plan_decode(const DecodePlan& plan, cudaStream_t stream);
+
+struct DecodeWork {
+  const DecodeChunk* chunks = nullptr;
+  const int* num_chunks = nullptr;
+  float* partials = nullptr;     // memory for [chunks, heads, head_dim + 2]
+  unsigned* counters = nullptr;  // [num_seqs, KV heads, parts] that are 0 and are 0 again afterwards
+  unsigned* taken = nullptr;     // two words, likewise
+};
+// The rows of the sequences with one query token, which the list holds. A context of 0 gives zeros.
+cudaError_t decode_attention(const PagedAttention& p, const DecodeWork& work, const AttentionDevice& device,
+                             cudaStream_t stream);
+
+}  // namespace pegainfer::cuda
