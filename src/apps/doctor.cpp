@@ -66,7 +66,7 @@ Finding check_memory(const MachineFacts& machine) {
 
 std::string devices_text(const CudaProbe& probe) {
   std::string out;
-  for (const CudaDevice& d : probe.devices)
+  for (const ProbedCudaDevice& d : probe.devices)
     out += fmt::format("{}{} ({}, compute {}.{})", out.empty() ? "" : ", ", d.name,
                        human_bytes(d.total_bytes), d.major, d.minor);
   return out + fmt::format("; the driver supports CUDA {}.{}", probe.driver_version / 1000,

@@ -70,7 +70,9 @@ void add_model_flags(CLI::App& command, ModelFlags& flags) {
                   "auto; or dummy: made-up weights of --seed, for which config.json suffices")
       ->capture_default_str()
       ->group(kModelGroup);
-  command.add_option("--device", e.device, "auto, cpu or cuda")->capture_default_str()->group(kModelGroup);
+  command.add_option("--device", e.device, "auto, cpu, cuda or cuda:<index>")
+      ->capture_default_str()
+      ->group(kModelGroup);
   command.add_option("--dtype", e.dtype, "The arithmetic: auto, bfloat16 or float32")
       ->capture_default_str()
       ->group(kModelGroup);

@@ -83,6 +83,10 @@ class Backend {
   // Bytes of it, for planning.
   [[nodiscard]] virtual size_t reserve_bytes(const StepLimits& limits) const = 0;
   virtual Result<Buffer> allocate(size_t bytes) = 0;  // device memory; start-up only
+  // Between the two, at start-up, steps of the sizes that will come are run: a backend that has a choice of
+  // algorithms makes it in end_warm_up(), by trying them on what it saw (whose outputs it writes again).
+  virtual void begin_warm_up() {}
+  virtual Status end_warm_up() { return ok_status(); }
   virtual Result<Buffer> allocate_staging(
       size_t bytes) = 0;  // host memory that transfers well (pinned on CUDA)
   // How often memory was taken so far, by the calls above or by ops that grew: constant once a model is
@@ -121,9 +125,9 @@ class Backend {
 };
 
 struct BackendOptions {
-  std::string device = "auto";  // auto, cpu, cuda
+  std::string device = "auto";  // auto, cpu, cuda, cuda:<index>
   int threads = 0;              // CPU: 0: all physical cores
-  bool check = false;           // wrap the ops in the `check` decorator
+  bool check = false;           // wrap the ops in the `check` decorator; CUDA: wait for each op
 };
 
 // The backend for options.device; an error that says what this build and machine offer.

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "kernels/cuda/attention/splits.h"
+
 namespace pegainfer {
 namespace {
 
@@ -20,9 +22,9 @@ Result<size_t> cuda_packed_bytes(WeightFormat format, int64_t rows, int64_t cols
 }
 
 CudaWorkspace cuda_workspace(const StepLimits& limits, int num_sms) {
-  (void)limits;
   (void)num_sms;
-  return {};
+  return {.attention = cuda::AttentionScratch::of(limits.max_seqs, limits.num_heads, limits.head_dim).bytes,
+          .linear = kLinearScratchBytes};
 }
 
 }  // namespace pegainfer

@@ -20,6 +20,11 @@ namespace pegainfer {
 // Bytes of a part; an error when the columns do not fill the format's blocks.
 [[nodiscard]] Result<size_t> cuda_packed_bytes(WeightFormat format, int64_t rows, int64_t cols);
 
+// What products of many rows need: the library's workspace, and a bias in the activations' type behind it.
+inline constexpr size_t kCublasWorkspaceBytes = size_t{32} << 20U;
+inline constexpr int64_t kMaxBiasRows = int64_t{1} << 19U;
+inline constexpr size_t kLinearScratchBytes = kCublasWorkspaceBytes + size_t{2} * kMaxBiasRows;
+
 // Memory that ops need besides their arguments, by group.
 struct CudaWorkspace {
   size_t attention = 0;  // work lists, partial results of split contexts

@@ -44,8 +44,8 @@ bool find_cublaslt() {
   return false;
 }
 
-CudaDevice describe(const Driver& driver, int index) {
-  CudaDevice out;
+ProbedCudaDevice describe(const Driver& driver, int index) {
+  ProbedCudaDevice out;
   int device = 0;
   std::array<char, 256> name{};
   if (driver.call("cuDeviceGet", &device, index) != 0) return out;

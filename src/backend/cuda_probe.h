@@ -7,7 +7,7 @@
 
 namespace pegainfer {
 
-struct CudaDevice {
+struct ProbedCudaDevice {
   std::string name;
   size_t total_bytes = 0;
   int major = 0, minor = 0;  // compute capability
@@ -18,7 +18,7 @@ struct CudaProbe {
   std::string error;          // why there are no devices, "" when there are
   int driver_version = 0;     // the CUDA it supports: 12040 is 12.4
   bool has_cublaslt = false;  // libcublasLt is found by the loader
-  std::vector<CudaDevice> devices;
+  std::vector<ProbedCudaDevice> devices;
 };
 
 CudaProbe probe_cuda();

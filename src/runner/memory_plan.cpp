@@ -42,11 +42,14 @@ size_t step_bytes(const Model& model, const Backend& backend, const DeviceMemory
          inputs + staging;
 }
 
+// On a device the share is of all it has, for this process alone, as vLLM means it; but where others have
+// been first, what is left less a little.
 size_t share_of(const DeviceMemory& memory, double utilization) {
-  const size_t of = memory.holds_staging ? memory.available_bytes : memory.total_bytes;
-  const auto share = static_cast<size_t>(utilization * static_cast<double>(of));
-  const size_t taken = of - std::min(of, memory.available_bytes);  // by others
-  return share > taken ? share - taken : 0;
+  constexpr double kMostOfWhatIsLeft = 0.95;
+  const auto available = static_cast<double>(memory.available_bytes);
+  if (memory.holds_staging) return static_cast<size_t>(utilization * available);
+  return static_cast<size_t>(
+      std::min(utilization * static_cast<double>(memory.total_bytes), kMostOfWhatIsLeft * available));
 }
 
 std::string sizes_text(const MemoryPlan& plan) {

@@ -15,7 +15,7 @@ namespace pegainfer {
 struct KvBudget {
   size_t memory_bytes = 0;  // 0: chosen from what is available
   // > 0, and memory_bytes 0: the share that everything together may take: on the CPU of what is available, on
-  // a device of all it has, what others have taken of it included.
+  // a device of all it has, as far as it is there.
   double memory_utilization = 0;
   int num_blocks = 0;            // > 0: so many, whatever memory_bytes says
   bool shorten_context = false;  // max_model_len may be lowered to what fits

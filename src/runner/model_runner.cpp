@@ -99,6 +99,7 @@ void ModelRunner::compute(const StepTensors& step) {
 // or loads code at first use, does so now.
 Status ModelRunner::warm_up() {
   StepResult unused;
+  backend_.begin_warm_up();
   for (int tokens = options_.max_num_batched_tokens; tokens > 0; tokens /= 2) {
     StepPlan plan;
     plan.num_tokens = std::min(tokens, options_.max_model_len);
@@ -110,7 +111,20 @@ Status ModelRunner::warm_up() {
     collect(unused);
     RETURN_IF_ERROR(backend_.health());
   }
-  return ok_status();
+  for (const int bucket : options_.graph_buckets) {
+    StepPlan plan;
+    plan.num_tokens = 1;
+    plan.token_ids = {0};
+    plan.block_ids = {1};
+    plan.seqs.push_back({.num_tokens = 1, .num_blocks = 1, .sample = true});
+    Launch& one = *launches_.front();
+    one.step = one.inputs.stage(plan, kv_, model_.config().vocab_size, nullptr, bucket);
+    one.run();
+    backend_.record_into(*one.done);
+    one.done->wait();
+    RETURN_IF_ERROR(backend_.health());
+  }
+  return backend_.end_warm_up();
 }
 
 // The largest first: what a graph needs of the driver's memory is then there for the smaller ones.

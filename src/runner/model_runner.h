@@ -65,6 +65,7 @@ class ModelRunner final : public StepExecutor {
   [[nodiscard]] Status health() const override { return backend_.health(); }
 
   [[nodiscard]] const RunnerOptions& options() const { return options_; }
+  [[nodiscard]] const KvCacheView& kv_cache() const { return kv_; }
 
  private:
   // One of the `depth` launches that may be under way.

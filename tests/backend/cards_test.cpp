@@ -56,7 +56,7 @@ TEST(CudaProbe, SaysWhatThereIsOrWhyNot) {
   const CudaProbe probe = probe_cuda();
   EXPECT_EQ(probe.devices.empty(), !probe.error.empty());
   EXPECT_TRUE(probe.has_driver || probe.error.find("libcuda") != std::string::npos) << probe.error;
-  for (const CudaDevice& device : probe.devices) {
+  for (const ProbedCudaDevice& device : probe.devices) {
     EXPECT_FALSE(device.name.empty());
     EXPECT_GT(device.total_bytes, size_t{1} << 30U);
     EXPECT_GE(device.major, 3);

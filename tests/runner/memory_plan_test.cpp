@@ -184,19 +184,23 @@ TEST(MemoryPlan, UtilizationIsTheShareThatEverythingTogetherTakes) {
       HasSubstr("--gpu-memory-utilization 0.01 is 655.4 KiB of the 64.0 MiB available; weights 1.0 MiB"));
 }
 
-// On a device the share is of all its memory: what others hold counts as if it were ours.
-TEST(MemoryPlan, UtilizationOfADeviceCountsWhatOthersHold) {
+// On a device the share is of all its memory, whatever others hold; beyond what is left it is that.
+TEST(MemoryPlan, UtilizationOfADeviceIsOfAllItHas) {
   Setting s;
   s.backend.taken = 16 * kMiB;
-  const auto plan = s.plan(48 * kMiB, {.memory_utilization = 0.5, .shorten_context = true});
-  ASSERT_TRUE(plan) << plan.error().message;
-  const size_t taken = plan->weights_bytes + plan->workspace_bytes + plan->kv_bytes;
-  EXPECT_LE(taken, 16 * kMiB);
-  EXPECT_GT(taken, 16 * kMiB - 2 * kBlockBytes);
+  const auto taken_by = [&](double utilization) {
+    s.options.max_model_len = 256;
+    const auto plan = s.plan(48 * kMiB, {.memory_utilization = utilization, .shorten_context = true});
+    EXPECT_TRUE(plan) << plan.error().message;
+    return plan ? plan->weights_bytes + plan->workspace_bytes + plan->kv_bytes : 0;
+  };
+  EXPECT_LE(taken_by(0.5), 32 * kMiB);
+  EXPECT_GT(taken_by(0.5), 32 * kMiB - 2 * kBlockBytes);
+  EXPECT_LE(taken_by(0.9), 46 * kMiB);  // not 57.6, which are not there
+  EXPECT_GT(taken_by(0.9), 45 * kMiB - 2 * kBlockBytes);
   s.backend.holds_staging = true;  // the host: of what is available
-  const auto host = s.plan(48 * kMiB, {.memory_utilization = 0.5, .shorten_context = true});
-  ASSERT_TRUE(host);
-  EXPECT_GT(host->weights_bytes + host->workspace_bytes + host->kv_bytes, 24 * kMiB - 2 * kBlockBytes);
+  EXPECT_LE(taken_by(0.5), 24 * kMiB);
+  EXPECT_GT(taken_by(0.5), 24 * kMiB - 2 * kBlockBytes);
 }
 
 TEST(MemoryPlan, ACacheTooSmallForAnythingSaysWhatItTakes) {
