@@ -214,11 +214,16 @@ def run(name: str, binary: str, work: pathlib.Path, with_long: bool) -> list[Row
     # Eleven sequences at once: the bucket of 12 and, as they end one by one, smaller ones.
     graph = together(generate, server, starts)
     warm = together(generate, server, starts)
+    server.close()
+    server = Server(binary, folder, "--max-num-batched-tokens", "192", "--enforce-eager")
+    chunked = [prompt_logprobs(server, ids) for ids in cases]
+    server.close()
+    # Drawn at temperature 1 from nearly flat distributions: a small difference in logits would soon show.
+    server = Server(binary, folder, "--no-enable-prefix-caching")
     sampled = [generate(server, ids, 1.0) for ids in starts]
     again = [generate(server, ids, 1.0) for ids in starts]
     server.close()
-    server = Server(binary, folder, "--max-num-batched-tokens", "192", "--enforce-eager", "--no-enable-prefix-caching")
-    chunked = [prompt_logprobs(server, ids) for ids in cases]
+    server = Server(binary, folder, "--no-enable-prefix-caching", "--enforce-eager")
     eager_sampled = [generate(server, ids, 1.0) for ids in starts]
     server.close()
 
