@@ -3,6 +3,8 @@ MODEL ?=
 PORT ?= 8000
 ARGS ?=
 JOBS ?= $(shell nproc)
+# As CMAKE_CUDA_ARCHITECTURES, where nvcc is found; empty: this machine's GPU, or all we tune for.
+CUDA_ARCHITECTURES ?=
 DESTDIR ?=
 PREFIX ?= /usr/local
 SOAK_STREAMS ?= 4096
@@ -13,6 +15,7 @@ DEFAULT_MODEL := .models/SmolLM2-135M-Instruct.Q4_1.gguf
 BINARY := build/release-cpu/src/apps/pegainfer
 PYTHON := .venv/bin/python
 # Given to CMake so that tests can find them; both may be missing, and CMake says what is then left out.
+CUDA_SETTINGS = -DPEGAINFER_CUDA_ARCHITECTURES='$(CUDA_ARCHITECTURES)'
 TEST_SETTINGS = -DPEGA_PYTHON=$(CURDIR)/$(PYTHON) -DPEGA_DEFAULT_MODEL=$(CURDIR)/$(DEFAULT_MODEL)
 
 .PHONY: help serve test test-tsan soak build model lint bench install clean deps venv
@@ -27,12 +30,12 @@ serve: build $(if $(MODEL),,model)  ## build, fetch the default model and serve 
 	exec $(BINARY) serve "$(or $(MODEL),$(DEFAULT_MODEL))" --port $(PORT) $(ARGS)
 
 build: deps  ## the optimised binary, build/release-cpu/src/apps/pegainfer
-	@cmake --preset release-cpu -DPEGAINFER_TESTS=OFF >build-configure.log 2>&1 || { cat build-configure.log; exit 1; }
+	@cmake --preset release-cpu -DPEGAINFER_TESTS=OFF $(CUDA_SETTINGS) >build-configure.log 2>&1 || { cat build-configure.log; exit 1; }
 	@rm -f build-configure.log
 	cmake --build --preset release-cpu -j $(JOBS) --target pegainfer
 
 test: deps model venv  ## everything the CPU can run: optimised build, then ASan and UBSan
-	cmake --preset release-cpu -DPEGAINFER_TESTS=ON $(TEST_SETTINGS)
+	cmake --preset release-cpu -DPEGAINFER_TESTS=ON $(CUDA_SETTINGS) $(TEST_SETTINGS)
 	cmake --build --preset release-cpu -j $(JOBS)
 	ctest --preset release-cpu
 	cmake --preset dev $(TEST_SETTINGS)
