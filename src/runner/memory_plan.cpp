@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <limits>
 
+#include "backend/cuda_layout.h"
+
 namespace pegainfer {
 
 namespace {
@@ -42,14 +44,16 @@ size_t step_bytes(const Model& model, const Backend& backend, const DeviceMemory
          inputs + staging;
 }
 
-// On a device the share is of all it has, for this process alone, as vLLM means it; but where others have
-// been first, what is left less a little.
+// On a device the share is of all it has, for this process alone, as vLLM means it: what the driver has taken
+// for us is part of it. Where others have been first it is what is left, less a little.
 size_t share_of(const DeviceMemory& memory, double utilization) {
   constexpr double kMostOfWhatIsLeft = 0.95;
   const auto available = static_cast<double>(memory.available_bytes);
   if (memory.holds_staging) return static_cast<size_t>(utilization * available);
-  return static_cast<size_t>(
-      std::min(utilization * static_cast<double>(memory.total_bytes), kMostOfWhatIsLeft * available));
+  const size_t taken = memory.total_bytes - std::min(memory.total_bytes, memory.available_bytes);
+  const auto ours = static_cast<double>(std::min(taken, kCudaContextBytes));
+  const double share = utilization * static_cast<double>(memory.total_bytes) - ours;
+  return static_cast<size_t>(std::clamp(share, 0.0, kMostOfWhatIsLeft * available));
 }
 
 std::string sizes_text(const MemoryPlan& plan) {

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "backend/cuda_layout.h"
 #include "model/memory_checkpoint.h"
 #include "model/registry.h"
 #include "runner/model_loader.h"
@@ -184,23 +185,30 @@ TEST(MemoryPlan, UtilizationIsTheShareThatEverythingTogetherTakes) {
       HasSubstr("--gpu-memory-utilization 0.01 is 655.4 KiB of the 64.0 MiB available; weights 1.0 MiB"));
 }
 
-// On a device the share is of all its memory, whatever others hold; beyond what is left it is that.
+// On a device the share is of all its memory, what the driver has taken for us included; beyond what others
+// have left it is that.
 TEST(MemoryPlan, UtilizationOfADeviceIsOfAllItHas) {
+  constexpr size_t kContext = kCudaContextBytes;
   Setting s;
-  s.backend.taken = 16 * kMiB;
   const auto taken_by = [&](double utilization) {
     s.options.max_model_len = 256;
-    const auto plan = s.plan(48 * kMiB, {.memory_utilization = utilization, .shorten_context = true});
+    const auto plan = s.plan(1000 * kMiB, {.memory_utilization = utilization, .shorten_context = true});
     EXPECT_TRUE(plan) << plan.error().message;
     return plan ? plan->weights_bytes + plan->workspace_bytes + plan->kv_bytes : 0;
   };
-  EXPECT_LE(taken_by(0.5), 32 * kMiB);
-  EXPECT_GT(taken_by(0.5), 32 * kMiB - 2 * kBlockBytes);
-  EXPECT_LE(taken_by(0.9), 46 * kMiB);  // not 57.6, which are not there
-  EXPECT_GT(taken_by(0.9), 45 * kMiB - 2 * kBlockBytes);
+  s.options.max_num_seqs = 1 << 20;  // so that it is not the requests that limit the cache
+  s.backend.taken = kContext;
+  const auto half = (1000 * kMiB + kContext) / 2 - kContext;
+  EXPECT_LE(taken_by(0.5), half);
+  EXPECT_GT(taken_by(0.5), half - 2 * kBlockBytes);
+  s.backend.taken = kContext + 1000 * kMiB;  // others have as much: half of all is less than what is left
+  EXPECT_LE(taken_by(0.5), (2000 * kMiB + kContext) / 2 - kContext);
+  EXPECT_GT(taken_by(0.5), (2000 * kMiB + kContext) / 2 - kContext - 2 * kBlockBytes);
+  EXPECT_LE(taken_by(1), 950 * kMiB);  // not 2,000, which are not there
+  EXPECT_GT(taken_by(1), 950 * kMiB - 2 * kBlockBytes);
   s.backend.holds_staging = true;  // the host: of what is available
-  EXPECT_LE(taken_by(0.5), 24 * kMiB);
-  EXPECT_GT(taken_by(0.5), 24 * kMiB - 2 * kBlockBytes);
+  EXPECT_LE(taken_by(0.5), 500 * kMiB);
+  EXPECT_GT(taken_by(0.5), 500 * kMiB - 2 * kBlockBytes);
 }
 
 TEST(MemoryPlan, ACacheTooSmallForAnythingSaysWhatItTakes) {
