@@ -1,5 +1,4 @@
 #include "backend/cuda/cuda_context.h"
-
 #include "backend/cuda/machine.h"
 
 namespace pegainfer::testing {
@@ -14,7 +13,8 @@ TEST_F(CudaContextTest, MemoryIsZeroAndCounted) {
   ASSERT_TRUE(buffer.has_value());
   EXPECT_EQ(context.num_allocations(), before + 1);
   std::vector<std::byte> host(1000, std::byte{1});
-  ASSERT_EQ(cudaMemcpyAsync(host.data(), buffer->data(), 1000, cudaMemcpyDeviceToHost, context.stream()), cudaSuccess);
+  ASSERT_EQ(cudaMemcpyAsync(host.data(), buffer->data(), 1000, cudaMemcpyDeviceToHost, context.stream()),
+            cudaSuccess);
   ASSERT_EQ(cudaStreamSynchronize(context.stream()), cudaSuccess);
   EXPECT_EQ(host, std::vector<std::byte>(1000, std::byte{0}));
 }
