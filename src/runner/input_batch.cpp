@@ -294,7 +294,8 @@ StepTensors InputBatch::bucket_tensors(int bucket, const KvCacheView& kv) const 
   return step;
 }
 
-// Rows beyond the plan's: they read and write position 0 of the null block, and nobody looks at their tokens.
+// Rows beyond the plan's: they write into the null block, each to a place of its own as far as there are
+// some, read its position 0, and nobody looks at their tokens.
 void InputBatch::fill_padding(const StepPlan& plan) const {
   const auto begin = static_cast<int64_t>(plan.seqs.size());
   const auto fill = [&](const Tensor& t, auto value) {
@@ -304,10 +305,10 @@ void InputBatch::fill_padding(const StepPlan& plan) const {
   const BatchView& b = host_.batch;
   fill(b.token_ids, int32_t{0});
   fill(b.positions, int32_t{0});
-  fill(b.slot_mapping, int32_t{0});
   fill(b.context_len, int32_t{1});
   for (int64_t s = begin; s < b.num_seqs; ++s) {
     *b.block_table.row<int32_t>(s) = 0;
+    static_cast<int32_t*>(b.slot_mapping.data)[s] = static_cast<int32_t>(s % b.kv.block_size);
     static_cast<int32_t*>(b.logits_rows.data)[s] = static_cast<int32_t>(s);
     static_cast<int32_t*>(b.query_start.data)[s + 1] = static_cast<int32_t>(s + 1);
   }

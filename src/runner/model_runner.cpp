@@ -105,7 +105,7 @@ Status ModelRunner::warm_up() {
     plan.num_tokens = std::min(tokens, options_.max_model_len);
     plan.token_ids.assign(static_cast<size_t>(plan.num_tokens), 0);
     const int blocks = (plan.num_tokens + options_.block_size - 1) / options_.block_size;
-    plan.block_ids.assign(static_cast<size_t>(blocks), 1);  // written before any sequence has it
+    for (int b = 0; b < blocks; ++b) plan.block_ids.push_back(1 + b % (options_.num_blocks - 1));
     plan.seqs.push_back({.num_tokens = plan.num_tokens, .num_blocks = blocks, .sample = true});
     launch(plan);
     collect(unused);
