@@ -6,9 +6,11 @@
 #include <boost/asio.hpp>
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <random>
 #include <utility>
 
+#include "load/livez_probe.h"
 #include "load/stream_check.h"
 
 namespace pegainfer::load {
@@ -65,13 +67,19 @@ class Stream : public std::enable_shared_from_this<Stream> {
 class Clients {
  public:
   explicit Clients(const ClientOptions& options)
-      : options_(options), rng_(options.seed), begin_(Clock::now()), second_(io_), probe_timer_(io_) {}
+      : options_(options), rng_(options.seed), begin_(Clock::now()), second_(io_) {}
 
   ClientReport run() {
     for (int i = 0; i < options_.streams; ++i) next();
     tick();
-    if (options_.probe) probe();
+    std::optional<LivezProbe> probe;
+    if (options_.probe) probe.emplace(options_.port);
     io_.run();
+    if (probe) {
+      probe->stop();
+      report_.livez_seconds = probe->seconds();
+      for (const std::string& what : probe->wrong()) wrong(what);
+    }
     report_.seconds = elapsed();
     return std::move(report_);
   }
@@ -84,7 +92,6 @@ class Clients {
     next();
     if (active_ == 0) {
       second_.cancel();
-      probe_timer_.cancel();
       over_ = true;
     }
   }
@@ -149,39 +156,11 @@ class Clients {
     });
   }
 
-  void probe() {
-    struct Exchange {
-      explicit Exchange(asio::io_context& io) : socket(io) {}
-      tcp::socket socket;
-      std::string request = "GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
-      std::string answer;
-      Clock::time_point begin = Clock::now();
-    };
-    auto exchange = std::make_shared<Exchange>(io_);
-    exchange->socket.async_connect(
-        {asio::ip::address_v4::loopback(), options_.port}, [=, this](const Error& e) {
-          if (e) return wrong("/livez: no connection");
-          asio::async_write(exchange->socket, asio::buffer(exchange->request), [](const Error&, size_t) {});
-          asio::async_read(exchange->socket, asio::dynamic_buffer(exchange->answer),
-                           [=, this](const Error&, size_t) {
-                             if (!exchange->answer.starts_with("HTTP/1.1 200"))
-                               return wrong("/livez: " + exchange->answer);
-                             report_.livez_seconds.push_back(
-                                 std::chrono::duration<double>(Clock::now() - exchange->begin).count());
-                           });
-        });
-    probe_timer_.expires_after(std::chrono::milliseconds(50));
-    probe_timer_.async_wait([this](const Error& error) {
-      if (!error && !over_) probe();
-    });
-  }
-
   ClientOptions options_;
   asio::io_context io_;
   std::mt19937_64 rng_;
   Clock::time_point begin_;
   asio::steady_timer second_;
-  asio::steady_timer probe_timer_;
   std::map<std::string, std::string> texts_;
   ClientReport report_;
   int active_ = 0;
