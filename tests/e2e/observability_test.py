@@ -166,7 +166,7 @@ class Metrics(unittest.TestCase):
 
 class StatsLine(unittest.TestCase):
     LINE = re.compile(r"Engine 000: Avg prompt throughput: [\d.]+ tokens/s, Avg generation throughput: ([\d.]+) tokens/s, "
-                      r"Running: (\d+) reqs, Waiting: (\d+) reqs, KV cache usage: [\d.]+%, Prefix cache hit rate: [\d.]+%")
+                      r"Running: (\d+) reqs, Waiting: (\d+) reqs, (?:GPU )?KV cache usage: [\d.]+%, Prefix cache hit rate: [\d.]+%")
 
     def test_one_while_busy_one_more_then_silence(self):
         with Server() as server, Server("--disable-log-stats") as silent:

@@ -120,7 +120,11 @@ class OpenAiClient(support.ServerCase):
         choice = generated.choices[0]
         scored = self.complete(choice.prompt_token_ids + choice.token_ids, echo=True, logprobs=0, max_tokens=0)
         tail = scored.choices[0].logprobs.token_logprobs[-len(choice.token_ids):]
-        self.assertEqual(tail, choice.logprobs.token_logprobs)  # bit for bit
+        if support.ON_GPU:  # a prompt's rows and a decode step's round differently there
+            for got, expected in zip(tail, choice.logprobs.token_logprobs, strict=True):
+                self.assertAlmostEqual(got, expected, delta=1e-3)
+        else:
+            self.assertEqual(tail, choice.logprobs.token_logprobs)  # bit for bit
 
     def test_stop(self):
         whole = self.complete(max_tokens=40, extra_body={"ignore_eos": True}).choices[0].text

@@ -19,6 +19,7 @@ import invariants
 
 BINARY = os.environ["PEGA_BINARY"]
 MODEL = os.environ["PEGA_TINY_MODEL"]
+ON_GPU = "PEGA_REQUIRE_GPU" in os.environ  # by tools/gpu/check.sh; what only the CPU promises is then asked for less strictly
 START_SECONDS = 60.0  # sanitized builds on busy machines are slow
 RUN_SECONDS = 120.0
 
