@@ -74,7 +74,8 @@ Result<LoadPlan> plan_load(const Backend& backend, const Checkpoint& checkpoint,
       .depth = options.depth,
       .head_rows = backend.head_rows()};
   out.options.graph_buckets = options.graph_buckets;
-  if (options.graph_buckets.empty() && backend.prefers_graphs() && !options.enforce_eager)
+  out.options.enforce_eager = options.enforce_eager;
+  if (options.graph_buckets.empty() && backend.prefers_graphs())
     out.options.graph_buckets = default_graph_buckets(options.max_num_seqs);
   out.budget = {.memory_bytes = options.kv_cache_memory_bytes,
                 .memory_utilization = options.memory_utilization,

@@ -64,7 +64,7 @@ Result<std::unique_ptr<ModelRunner>> ModelRunner::create(Backend& backend, const
   runner->arena_ = Arena(runner->workspace_.bytes());
   if (!options.graph_buckets.empty()) {
     RETURN_IF_ERROR(runner->warm_up());
-    runner->capture_graphs();
+    if (!options.enforce_eager) runner->capture_graphs();
   }
   RETURN_IF_ERROR(backend.health());
   return runner;

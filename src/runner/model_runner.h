@@ -30,6 +30,7 @@ struct RunnerOptions {
   int depth = 1;                           // launches under way at once: 1 or 2
   int head_rows = StepTensors::kHeadRows;  // of logits in memory at a time
   std::vector<int> graph_buckets;          // sequences, ascending; empty: every step is eager
+  bool enforce_eager = false;              // what graph_buckets need is warmed up, and nothing captured
 
   [[nodiscard]] InputBatchLimits batch_limits() const {
     return {.max_num_seqs = max_num_seqs,

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <string>
 
 #include "backend/cuda_layout.h"
 
@@ -54,7 +55,14 @@ cudaError_t error_of(cublasStatus_t status) {
 }  // namespace
 
 Result<std::unique_ptr<CublasLinear>> CublasLinear::create(CudaContext& context) {
-  std::unique_ptr<CublasLinear> linear(new CublasLinear(context));
+  const CudaDevice& device = context.device();
+  std::string file = fmt::format("cublaslt-{}.txt", device.name);
+  std::replace_if(
+      file.begin(), file.end(), [](char c) { return c == ' ' || c == '/'; }, '-');
+  std::unique_ptr<CublasLinear> linear(new CublasLinear(
+      context,
+      AlgorithmStore(AlgorithmStore::path_of(file), fmt::format("{}, {} SMs, cuBLASLt {}", device.name,
+                                                                device.num_sms, cublasLtGetVersion()))));
   if (const cublasStatus_t status = cublasLtCreate(&linear->handle_); status != CUBLAS_STATUS_SUCCESS)
     return Error{Code::kUnavailable, fmt::format("cuBLASLt: {}", cublasLtGetStatusString(status)), {}, {}};
   return linear;
@@ -153,8 +161,19 @@ float CublasLinear::time(const CublasProblem& problem, std::span<const CublasOpe
 
 Status CublasLinear::tune(std::byte* workspace) {
   watching_ = false;
-  for (const auto& [key, seen] : std::exchange(seen_, {})) RETURN_IF_ERROR(tune(seen, workspace));
+  for (const auto& [key, seen] : std::exchange(seen_, {}))
+    if (!choose_known(seen, workspace)) RETURN_IF_ERROR(tune(seen, workspace));
+  static_cast<void>(store_.save());  // where nothing can be written, the next start times them again
   return context_.health();
+}
+
+bool CublasLinear::choose_known(const Seen& seen, std::byte* workspace) {
+  const std::optional<AlgorithmStore::Algorithm> known = store_.find(key_of(seen.problem));
+  if (!known) return false;
+  const auto algorithm = std::bit_cast<cublasLtMatmulAlgo_t>(*known);
+  if (multiply(seen.problem, seen.operands[0], algorithm, workspace) != CUBLAS_STATUS_SUCCESS) return false;
+  pinned_[key_of(seen.problem)] = algorithm;
+  return true;
 }
 
 Status CublasLinear::tune(const Seen& seen, std::byte* workspace) {
@@ -180,6 +199,7 @@ Status CublasLinear::tune(const Seen& seen, std::byte* workspace) {
   if (best < 0)
     return unsupported(
         fmt::format("no algorithm of cuBLASLt runs {} x {} x {}", problem.rows, problem.n, problem.cols));
+  store_.put(key_of(problem), std::bit_cast<AlgorithmStore::Algorithm>(pinned_.at(key_of(problem))));
   return ok_status();
 }
 

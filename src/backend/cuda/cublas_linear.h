@@ -4,7 +4,7 @@
 // steps of the sizes that will come (watch()) and then times the likely algorithms for what it saw (tune()),
 // by classes of row counts; run() looks the shape up and, where nothing was timed, takes the heuristic's
 // first. So while requests are served nothing is searched but once, on the host, for a shape that nobody
-// foresaw.
+// foresaw. What was chosen is kept for later runs (AlgorithmStore): a restart computes the same bits.
 #pragma once
 
 #include <cublasLt.h>
@@ -13,9 +13,10 @@
 #include <map>
 #include <memory>
 #include <span>
-#include <tuple>
+#include <utility>
 #include <vector>
 
+#include "backend/algorithm_store.h"
 #include "backend/cuda/cuda_context.h"
 #include "pegainfer/result.h"
 
@@ -51,16 +52,16 @@ class CublasLinear {
 
   // Remembers what run() is given until the next tune().
   void watch() { watching_ = true; }
-  // Times the likely algorithms for each class that was seen and pins the best; outputs are written again.
-  // All layers' products of a shape are timed in turn: their weights come from memory, as in a step. Waits
-  // for the stream.
+  // Times the likely algorithms for each class that was seen and pins the best, unless an earlier run did;
+  // outputs are written again. All layers' products of a shape are timed in turn: their weights come from
+  // memory, as in a step. Waits for the stream.
   Status tune(std::byte* workspace);
 
   // Products of up to how many rows share an algorithm with this many.
   static int64_t class_of(int64_t rows);
 
  private:
-  using Key = std::tuple<int64_t, int64_t, int64_t, int>;  // class of rows, n, cols, kind of epilogue
+  using Key = AlgorithmStore::Key;
   static constexpr int kMaxCandidates = 8;
 
   struct Seen {
@@ -68,8 +69,10 @@ class CublasLinear {
     std::vector<CublasOperands> operands;
   };
 
-  explicit CublasLinear(CudaContext& context) : context_(context) {}
+  CublasLinear(CudaContext& context, AlgorithmStore store) : context_(context), store_(std::move(store)) {}
   Status tune(const Seen& seen, std::byte* workspace);
+  // Whether an earlier run's choice is there and computes this product; it is pinned then.
+  bool choose_known(const Seen& seen, std::byte* workspace);
   static Key key_of(const CublasProblem& problem);
   // Fills `found` with the heuristic's choices, best first; how many.
   int candidates(const CublasProblem& problem, std::span<cublasLtMatmulHeuristicResult_t> found);
@@ -80,6 +83,7 @@ class CublasLinear {
              const cublasLtMatmulAlgo_t& algorithm, std::byte* workspace, int repeats);
 
   CudaContext& context_;
+  AlgorithmStore store_;
   cublasLtHandle_t handle_ = nullptr;
   std::map<Key, cublasLtMatmulAlgo_t> pinned_;
   std::map<Key, Seen> seen_;
