@@ -1,12 +1,15 @@
 // Where a decode step's time goes: the captured step of a Qwen3-4B shape (made-up weights), whole and with
 // one group of ops left out at a time. What is left out saves its kernels and their boundaries, so the
-// differences need not add up to the whole; they say what a group is worth.
+// differences need not add up to the whole; they say what a group is worth. "Served" is the same step as the
+// engine's loop runs it, through the runner with two launches under way: what it takes beyond the graph is
+// idle time of the GPU between steps.
 //
-//   cuda_step_bench [BATCH:CONTEXT ...]
+//   cuda_step_bench [--whole] [BATCH:CONTEXT ...]      --whole: nothing left out
 #include <cuda_runtime.h>
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -104,13 +107,14 @@ struct Bench {
                              .max_num_seqs = 256,
                              .max_num_batched_tokens = 2048,
                              .memory_utilization = 0.9,
+                             .depth = 2,
                              .graph_buckets = {1, 8, 16, 32, 64, 128},
                              .dummy_seed = 0},
                             {}));
   }
 
-  // Median milliseconds of the captured step of `batch` sequences that have `context` positions.
-  double step_ms(int batch, int context, std::string_view without) {
+  // The next token of each of `batch` sequences that have `context` positions with it.
+  [[nodiscard]] StepPlan plan_of(int batch, int context, bool pending) const {
     const int blocks = (context + model.options.block_size - 1) / model.options.block_size;
     StepPlan plan;
     for (int s = 0; s < batch; ++s) {
@@ -121,11 +125,42 @@ struct Bench {
                            .first_block = s * blocks,
                            .num_blocks = blocks,
                            .sample = true});
-      plan.token_ids.push_back(s + 1);
+      plan.token_ids.push_back(pending ? kPendingToken : s + 1);
       for (int b = 0; b < blocks; ++b)
         plan.block_ids.push_back(1 + (s * blocks + b) % (model.options.num_blocks - 1));
     }
     plan.num_tokens = batch;
+    return plan;
+  }
+
+  // Mean milliseconds of a step as it is served, and microseconds of it that launch() takes on the host.
+  std::pair<double, double> served(int batch, int context) {
+    constexpr int kSteps = 200;
+    using Clock = std::chrono::steady_clock;
+    StepResult result;
+    model.runner->launch(plan_of(batch, context, false));
+    Clock::duration in_launch{};
+    Clock::time_point begin;
+    for (int i = 0; i < kSteps; ++i) {
+      if (i == kSteps / 10) {
+        begin = Clock::now();
+        in_launch = {};
+      }
+      const auto before = Clock::now();
+      model.runner->launch(plan_of(batch, context, true));
+      in_launch += Clock::now() - before;
+      model.runner->collect(result);
+    }
+    const auto end = Clock::now();
+    model.runner->collect(result);
+    constexpr double kCounted = kSteps - kSteps / 10;
+    return {std::chrono::duration<double, std::milli>(end - begin).count() / kCounted,
+            std::chrono::duration<double, std::micro>(in_launch).count() / kCounted};
+  }
+
+  // Median milliseconds of the captured step of `batch` sequences that have `context` positions.
+  double step_ms(int batch, int context, std::string_view without) {
+    const StepPlan plan = plan_of(batch, context, false);
     const InputBatchLimits limits = model.options.batch_limits();
     const StepBlocks device = must(StepBlocks::create(*backend, limits));
     InputBatch inputs = must(InputBatch::create(*backend, limits, device));
@@ -166,6 +201,8 @@ struct Bench {
 int run(int argc, char** argv) {
   Bench bench;
   std::vector<std::string> shapes(argv + 1, argv + argc);
+  const bool whole_only = !shapes.empty() && shapes.front() == "--whole";
+  if (whole_only) shapes.erase(shapes.begin());
   if (shapes.empty()) shapes = {"1:1024", "16:1024", "64:1024", "128:1024"};
   fmt::print("{}\n", bench.backend->description());
   for (const std::string& shape : shapes) {
@@ -175,6 +212,10 @@ int run(int argc, char** argv) {
     const double bytes = 8.045e9 + static_cast<double>(batch) * context * 147456.0;
     fmt::print("batch {} context {}: {:.3f} ms, {:.0f} GB/s of weights and KV\n", batch, context, whole,
                bytes / whole / 1e6);
+    const auto [served_ms, launch_us] = bench.served(batch, context);
+    fmt::print("  served {:.3f} ms, {:.1f} % beyond the graph; launch() {:.0f} us on the host\n", served_ms,
+               100 * (served_ms / whole - 1), launch_us);
+    if (whole_only) continue;
     for (const char* group : {"norm + qkv", "rope + store", "attention", "o + residual",
                               "norm + gate, up + silu", "down + residual", "head", "sampling"})
       fmt::print("  without {:24} -{:.3f} ms\n", group, whole - bench.step_ms(batch, context, group));

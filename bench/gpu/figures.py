@@ -4,16 +4,20 @@
     figures.py --binary build/release/src/apps/pegainfer [--json FILE] [--peer] [--only decode,prefill,serving,start]
 
 Weights are dummies made on the device. Times are of the engine itself (`pegainfer bench latency | throughput`): a decode step
-is the difference of two output lengths, divided by it, with the context in its middle. Ceilings, measured here through torch:
+is the difference of two output lengths, divided by it, with the context in its middle; the shorter one is long enough for all
+prompts of the batch to be computed, since sequences whose prompt is done decode beside the prompts of others. Ceilings, measured here through torch:
 a read-only pass over 8 GB (a reduction; the larger of it and a copy), BF16 products of 8192^3, the linear layers alone as one
-CUDA graph of cuBLAS calls. --peer: transformers' eager decode, and a static cache under torch.compile.
+CUDA graph of cuBLAS calls. start: a model of that shape is saved by transformers; reading it (its files in the page cache) is compared
+with the link, a copy from pinned memory, and a process is timed from its start to its first token. --peer: transformers' eager decode, and a static cache under torch.compile.
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import pathlib
+import re
 import statistics
 import subprocess
 import sys
@@ -26,6 +30,8 @@ QKV = (HEADS + 2 * KV_HEADS) * HEAD_DIM
 LINEAR = LAYERS * (QKV * HIDDEN + HEADS * HEAD_DIM * HIDDEN + 3 * FFN * HIDDEN)  # elements, without the head
 HEAD = VOCAB * HIDDEN
 KV_BYTES = LAYERS * 2 * KV_HEADS * HEAD_DIM * 2  # of a position
+BATCHES = (1, 4, 8, 16, 32, 64, 128)
+PROMPTS = (128, 512, 1024, 2048, 4096, 8192, 16384)
 ATTENTION_TFLOPS = 600.0  # the issue's figure for causal attention
 
 
@@ -166,30 +172,32 @@ def decode(engine: Engine, top: dict[str, Any], results: dict[str, Any]) -> None
     read = max(top["reduce_gbs"], top["copy_gbs"]) * 1e9
     steps = 96
     first = 0.0
-    for batch in (1, 4, 8, 16, 32, 64, 128):
+    for batch in BATCHES:
         context = 1024
-        begin = context - steps // 2
+        first_steps = batch + 16
+        begin = context - steps // 2 - first_steps
         iters = 5 if batch <= 16 else 3
-        ms = 1e3 * (engine.latency(batch, begin, steps + 1, iters) - engine.latency(batch, begin, 1, iters)) / steps
+        whole, part = (engine.latency(batch, begin, first_steps + n, iters) for n in (steps, 0))
+        ms = 1e3 * (whole - part) / steps
         kv = batch * context * KV_BYTES
         bytes_ms = 1e3 * (2 * (LINEAR + HEAD) + kv) / read
         flops_ms = 1e3 * 2 * batch * (LINEAR + HEAD) / (top["gemm_tflops"] * 1e12)
         first = first or ms
         print(f"decode batch {batch:3} ctx {context}: {ms:7.3f} ms, {1e3 * batch / ms:8.1f} tok/s, "
               f"{share(max(bytes_ms, flops_ms), ms)}, {ms / first:.2f} x batch 1, cuBLAS linears alone "
-              f"{top['linears_ms'].get(batch, float('nan')):.3f} ms", flush=True)
+              f"{top['linears_ms'][batch]:.3f} ms", flush=True)
         results[f"decode_{batch}"] = {"ms": ms, "floor_ms": max(bytes_ms, flops_ms)}
 
 
 def prefill(engine: Engine, top: dict[str, Any], results: dict[str, Any]) -> None:
-    for tokens in (128, 512, 1024, 2048, 4096, 8192, 16384):
+    for tokens in PROMPTS:
         ms = 1e3 * engine.latency(1, tokens, 1, 8)
         linear_ms = max(2e3 * tokens * LINEAR / (top["gemm_tflops"] * 1e12),
                         2e3 * LINEAR / (max(top["reduce_gbs"], top["copy_gbs"]) * 1e9))
         attention_ms = 1e3 * LAYERS * 2 * tokens * tokens * HEADS * HEAD_DIM / (ATTENTION_TFLOPS * 1e12)
         floor = linear_ms + attention_ms
         print(f"prefill {tokens:5}: {ms:8.2f} ms, {1e3 * tokens / ms:8.0f} tok/s, {share(floor, ms)}, cuBLAS linears alone "
-              f"{top['linears_ms'].get(tokens, float('nan')):.2f} ms", flush=True)
+              f"{top['linears_ms'][tokens]:.2f} ms", flush=True)
         results[f"prefill_{tokens}"] = {"ms": ms, "floor_ms": floor}
 
 
@@ -209,6 +217,36 @@ def serving(engine: Engine, top: dict[str, Any], results: dict[str, Any]) -> Non
         results[f"saturated_{prompt}_{output}"] = got | {"bound_rps": bound}
 
 
+def start(engine: Engine, top: dict[str, Any], results: dict[str, Any]) -> None:
+    import torch
+
+    sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tools" / "gpu"))
+    import golden
+
+    pinned = torch.empty(1 << 31, dtype=torch.uint8, pin_memory=True)
+    device = torch.empty_like(pinned, device="cuda")
+    link = pinned.nbytes / median_ms(lambda: device.copy_(pinned, non_blocking=True), 5) / 1e6
+    with tempfile.TemporaryDirectory() as folder:
+        golden.make_model("qwen3-4b", pathlib.Path(folder))
+        del pinned, device
+        gc.collect()
+        torch.cuda.empty_cache()
+        size = sum(f.stat().st_size for f in pathlib.Path(folder).glob("*.safetensors"))
+        for turn in ("first", "second", "third"):
+            begin = time.perf_counter()
+            process = subprocess.Popen([engine.binary, "generate", "--model", folder, "--device", "cuda", "-p", "the", "--max-tokens", "8",
+                                        "--ignore-eos", "--log-level", "info", *engine.flags], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            assert process.stdout is not None and process.stderr is not None
+            process.stdout.read(1)
+            seconds = time.perf_counter() - begin
+            _, log = process.communicate(timeout=60)
+            loaded = re.search(r"weights: .*?([0-9.]+) GB/s", log.decode())
+            rate = float(loaded[1]) if loaded else float("nan")
+            print(f"start, {turn}: {seconds:.2f} s to the first character; {size / 1e9:.2f} GB of weights at {rate:.1f} GB/s, link {link:.1f} GB/s, "
+                  f"{100 * rate / link:.0f} %", flush=True)
+            results[f"start_{turn}"] = {"seconds": seconds, "weights_gbs": rate, "link_gbs": link}
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--binary", required=True)
@@ -217,7 +255,7 @@ def main() -> int:
     parser.add_argument("--only", default="decode,prefill,serving")
     parser.add_argument("--flags", default="", help="further flags of the engine, separated by spaces")
     args = parser.parse_args()
-    top = ceilings((1, 16, 64, 128, 1024, 8192))
+    top = ceilings((*BATCHES, *PROMPTS))
     print(f"{top['card']}, driver and clocks {top['driver']}")
     print(f"ceilings: reduction {top['reduce_gbs']:.0f} GB/s, copy {top['copy_gbs']:.0f} GB/s (read and written), "
           f"BF16 8192^3 {top['gemm_tflops']:.0f} TFLOP/s", flush=True)
@@ -226,7 +264,7 @@ def main() -> int:
         (pathlib.Path(folder) / "config.json").write_text(json.dumps(config()))
         engine = Engine(args.binary, folder, args.flags.split())
         for part in args.only.split(","):
-            {"decode": decode, "prefill": prefill, "serving": serving}[part](engine, top, results)
+            {"decode": decode, "prefill": prefill, "serving": serving, "start": start}[part](engine, top, results)
         if args.peer:
             peer(folder)
     if args.json:

@@ -17,7 +17,7 @@ shift
 stages=("$@")
 [ ${#stages[@]} -gt 0 ] || stages=(tests sanitize golden e2e kernels figures)
 out=${OUT:-$(mktemp -d /tmp/pegainfer-gpu-XXXXXX)}
-export PEGA_REQUIRE_GPU=1 PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
+export PEGAINFER_CACHE_DIR=${PEGAINFER_CACHE_DIR:-$(mktemp -d /tmp/pegainfer-cache-XXXXXX)} PEGA_REQUIRE_GPU=1 PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 table=()
 failed=0
 
