@@ -44,9 +44,9 @@ sanitize() {
   local tool=/usr/local/cuda/bin/compute-sanitizer check pids=()
   for check in memcheck racecheck initcheck synccheck; do
     # Side by side: each is bound by one host thread. racecheck looks at shared memory only and is the slowest.
-    # The library's own kernels (nvjet_*) are not ours to judge, and tests ask for more memory than there is.
+    # The library's own kernels are not ours to judge, and tests ask for more memory than there is.
     local flags=()
-    [ "$check" = racecheck ] && flags=(--kernel-name-exclude kernel_substring=nvjet)
+    [ "$check" = racecheck ] && flags=(--kernel-name kernel_substring=pegainfer)
     [ "$check" = memcheck ] && flags=(--report-api-errors no)
     timeout 560 "$tool" --tool "$check" "${flags[@]}" --error-exitcode 9 "$(find_built cuda_test)" --gtest_brief=1 \
       --gtest_filter="${SANITIZE_FILTER:--*Large*:*EveryRing*:CudaDeviceError*}" >"$out/$check.log" 2>&1 &

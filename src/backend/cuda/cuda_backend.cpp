@@ -12,6 +12,11 @@
 namespace pegainfer {
 namespace {
 
+// Copies and events are no ops: where one is well, it is not what is named beside a later failure.
+void note_failure(CudaContext& context, std::string_view what, cudaError_t error) {
+  if (error != cudaSuccess) context.note(what, error);
+}
+
 class CudaEvent final : public Event {
  public:
   explicit CudaEvent(CudaContext& context) : context_(context) {
@@ -24,7 +29,7 @@ class CudaEvent final : public Event {
   CudaEvent& operator=(const CudaEvent&) = delete;
 
   void record() {
-    context_.note("an event's recording", cudaEventRecord(event_, context_.stream()));
+    note_failure(context_, "an event's recording", cudaEventRecord(event_, context_.stream()));
     recorded_ = true;
   }
   void wait() override {
@@ -40,9 +45,7 @@ class CudaEvent final : public Event {
 
  private:
   // Not noted when all is well: the last op enqueued is what an error should name.
-  void fail_on(cudaError_t error) {
-    if (error != cudaSuccess) context_.note("an op before an event", error);
-  }
+  void fail_on(cudaError_t error) { note_failure(context_, "an op before an event", error); }
 
   CudaContext& context_;
   cudaEvent_t event_ = nullptr;
@@ -148,16 +151,18 @@ void CudaBackend::upload(std::span<const std::byte> from, std::span<std::byte> t
   CHECK(from.size() <= to.size(), "{} bytes into {}", from.size(), to.size());
   if (from.empty()) return;
   use_device();
-  context_->note("an upload", cudaMemcpyAsync(to.data(), from.data(), from.size(), cudaMemcpyHostToDevice,
-                                              context_->stream()));
+  note_failure(
+      *context_, "an upload",
+      cudaMemcpyAsync(to.data(), from.data(), from.size(), cudaMemcpyHostToDevice, context_->stream()));
 }
 
 void CudaBackend::download(std::span<const std::byte> from, std::span<std::byte> to) {
   CHECK(from.size() <= to.size(), "{} bytes into {}", from.size(), to.size());
   if (from.empty()) return;
   use_device();
-  context_->note("a download", cudaMemcpyAsync(to.data(), from.data(), from.size(), cudaMemcpyDeviceToHost,
-                                               context_->stream()));
+  note_failure(
+      *context_, "a download",
+      cudaMemcpyAsync(to.data(), from.data(), from.size(), cudaMemcpyDeviceToHost, context_->stream()));
 }
 
 void CudaBackend::submit(StreamTask& task) {
