@@ -384,7 +384,23 @@ TEST(CudaAttentionSplits, CoverTheContextOnce) {
       }
     }
   }
-  EXPECT_EQ(cuda::num_splits(1024, {.num_seqs = 1, .num_kv_heads = 8, .num_sms = 132}), 16);
+}
+
+// A few positions more are not a second round of all SMs.
+TEST(CudaAttentionSplits, FillTheDeviceOnce) {
+  const auto splits = [](int num_seqs, int context) {
+    return cuda::num_splits(context, {.num_seqs = num_seqs, .num_kv_heads = 8, .num_sms = 132});
+  };
+  EXPECT_EQ(splits(1, 1024), 16);
+  EXPECT_EQ(splits(32, 1024), 1);
+  EXPECT_EQ(splits(32, 1040), 1);
+  EXPECT_EQ(splits(32, 1536), 2);
+  EXPECT_EQ(splits(64, 1536), 2);
+  for (int num_seqs = 1; num_seqs <= 16; ++num_seqs) {
+    const int slots = 132 * cuda::decode_ctas_per_sm(num_seqs);
+    for (int context = 512; context <= 2048; context += 16)
+      EXPECT_LE(num_seqs * 8 * splits(num_seqs, context), slots) << num_seqs << " x " << context;
+  }
 }
 
 TEST(CudaAttentionSplits, ScratchIsBounded) {

@@ -184,10 +184,7 @@ cudaError_t launch_decode(const PagedAttention& p, const DecodeWork& work, const
     if (S::kSharedBytes > static_cast<int>(device.shared_bytes_per_block) / 2)
       return launch_decode<kHeadDim, 2>(p, work, device, stream);
   }
-  // Few sequences have few items, and more than items is bound by the bus: then one CTA an SM leaves room for
-  // the product behind, whose weights come meanwhile (batch 1: 3.31 ms a step instead of 3.61).
-  constexpr int kFewSeqs = 8;
-  const int per_sm = p.num_seqs <= kFewSeqs ? 1 : kCtasPerSm;
+  const int per_sm = decode_ctas_per_sm(p.num_seqs);
   return launch({.grid = dim3(static_cast<unsigned>(device.num_sms * per_sm)),
                  .block = dim3(S::kThreads),
                  .shared_bytes = S::kSharedBytes,
