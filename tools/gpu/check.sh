@@ -43,21 +43,25 @@ tests() {
 sanitize() {
   local tool=/usr/local/cuda/bin/compute-sanitizer check pids=()
   for check in memcheck racecheck initcheck synccheck; do
-    # Side by side: each is bound by one host thread. racecheck looks at shared memory only and is the slowest.
-    # The library's own kernels are not ours to judge, and tests ask for more memory than there is.
+    # Side by side: each is bound by one host thread. Tests ask for more memory than there is, which is no error.
     local flags=()
-    [ "$check" = racecheck ] && flags=(--kernel-name kernel_substring=pegainfer)
     [ "$check" = memcheck ] && flags=(--report-api-errors no)
     timeout 560 "$tool" --tool "$check" "${flags[@]}" --error-exitcode 9 "$(find_built cuda_test)" --gtest_brief=1 \
       --gtest_filter="${SANITIZE_FILTER:--*Large*:*EveryRing*:CudaDeviceError*}" >"$out/$check.log" 2>&1 &
     pids+=("$check:$!")
   done
   for check in "${pids[@]}"; do
-    local status=0
+    local status=0 log="$out/${check%:*}.log" note
     wait "${check#*:}" || status=$?
+    note=$(grep -E 'SUMMARY' "$log" | tail -n 1)
+    # The library's own kernels are not ours to judge; leaving them out by name makes the tool itself fail.
+    if [ $status -eq 9 ] && [ "${check%:*}" = racecheck ] && grep -q 'PASSED' "$log" &&
+      ! grep -E '(Race reported|hazard)' "$log" | grep -v SUMMARY | grep -qv nvjet; then
+      status=0 note="$note, all in the library's nvjet kernels"
+    fi
     [ $status -eq 0 ] || failed=1
     table+=("$(printf '%-22s %-7s %s' "${check%:*}" "$([ $status -eq 0 ] && echo ok || echo "FAILED $status")" \
-      "$(grep -E 'SUMMARY' "$out/${check%:*}.log" | tail -n 1) $(grep -E 'PASSED|FAILED' "$out/${check%:*}.log" | head -n 1)")")
+      "$note $(grep -E 'PASSED|FAILED' "$log" | head -n 1)")")
     echo "${table[-1]}"
   done
 }

@@ -391,7 +391,7 @@ TEST(CudaAttentionSplits, FillTheDeviceOnce) {
   const auto splits = [](int num_seqs, int context) {
     return cuda::num_splits(context, {.num_seqs = num_seqs, .num_kv_heads = 8, .num_sms = 132});
   };
-  EXPECT_EQ(splits(1, 1024), 16);
+  EXPECT_EQ(splits(1, 1024), 8);
   EXPECT_EQ(splits(32, 1024), 1);
   EXPECT_EQ(splits(32, 1040), 1);
   EXPECT_EQ(splits(32, 1536), 2);

@@ -14,6 +14,7 @@ namespace pegainfer::cuda {
 inline constexpr int kTileTokens = 16;     // divides every block size
 inline constexpr int kSplitUnit = 4;       // tiles: one for each warp of a decode CTA
 inline constexpr int kWholeUnits = 4;      // a context of so many is done sooner than its splits would meet
+inline constexpr int kMinUnits = 2;        // of a split: 64 positions a split cost more to join than they save
 inline constexpr int kMaxSplitUnits = 16;  // beyond 1024 positions a split costs balance and gains little
 inline constexpr int kMaxChunks = 2048;    // splits of a step, which bounds the partial results
 inline constexpr int kMaxSplits = 256;     // of a sequence
@@ -49,7 +50,7 @@ constexpr ContextTiles seen_tiles(int context, int window) {
   return {first / kTileTokens, (context + kTileTokens - 1) / kTileTokens};
 }
 
-// Splits of a context: as many as fill the device once if every sequence had this context, each of 64
+// Splits of a context: as many as fill the device once if every sequence had this context, each of 128
 // positions or more; short ones stay whole. Contexts too long for that are cut into about 1024 positions
 // (2048 for a single one), 1536 at most, unless that makes too many: just beyond 1024 two halves would take
 // longer than one whole. At least 1.
@@ -61,7 +62,8 @@ constexpr int num_splits(int context, const SplitRule& rule) {
   const int64_t fit = int64_t{rule.num_sms} * decode_ctas_per_sm(rule.num_seqs) / (items > 0 ? items : 1);
   // A single sequence is never out of balance.
   const int64_t longest = rule.num_seqs == 1 ? 2 * rule.max_units : rule.max_units;
-  const int64_t length = fit > 0 ? (units + fit - 1) / fit : units;
+  int64_t length = fit > 0 ? (units + fit - 1) / fit : units;
+  length = length < kMinUnits ? kMinUnits : length;
   const int64_t about = (units + longest / 2) / longest;
   const int64_t splits = length <= longest ? (units + length - 1) / length : about > 1 ? about : 1;
   const int64_t most = max_splits(rule.num_seqs);
