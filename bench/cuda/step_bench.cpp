@@ -52,6 +52,7 @@ class Without final : public Ops {
   }
   void silu_mul(Tensor a, Tensor b) override { inner_.silu_mul(a, b); }
   void gather_rows(Tensor a, Tensor b, Tensor c) override { inner_.gather_rows(a, b, c); }
+  void apply_penalties(Tensor a, const PenaltyView& b) override { inner_.apply_penalties(a, b); }
   void sample(Tensor a, const SamplerView& b, Tensor c) override {
     if (group_ != "sampling") inner_.sample(a, b, c);
   }

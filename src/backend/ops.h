@@ -42,6 +42,17 @@ struct SamplerView {
   Tensor position;     // I64: its counter: the position the sampled token will have in the sequence
 };
 
+// What each row has said already, and how it is to be held against it: entries [begin[r], begin[r + 1]) are
+// the different tokens of its prompt and output.
+struct PenaltyView {
+  Tensor begin;       // [rows + 1, 1] I32, ascending from 0
+  Tensor ids;         // [entries, 1] I32, each at most once a row
+  Tensor counts;      // [entries, 1] I32: how often it is in the output; 0: in the prompt only
+  Tensor repetition;  // [rows, 1] F32, above 0; 1: off
+  Tensor presence;    // [rows, 1] F32; 0: off
+  Tensor frequency;   // [rows, 1] F32; 0: off
+};
+
 class Ops {
  public:
   virtual ~Ops() = default;
@@ -86,6 +97,11 @@ class Ops {
 
   // out[i] = x[indices[i]]. indices [n, 1] I32.
   virtual void gather_rows(Tensor x, Tensor indices, Tensor out) = 0;
+
+  // Logits [rows, vocab] F32 of the entries, in this order (vLLM's): a positive one is divided by repetition,
+  // a negative one multiplied (CTRL, section 4.1); minus frequency * count; minus presence where count > 0
+  // (OpenAI's penalties). Each step is rounded, so that every backend gives the same bits.
+  virtual void apply_penalties(Tensor logits_inout, const PenaltyView& params) = 0;
 
   // One token per row of logits [rows, vocab] F32: temperature, min_p, top_k, top_p in this order (vLLM's),
   // then one draw. out_tokens [rows, 1] I32. A row with a NaN or +infinity, or nothing but -infinity, gives

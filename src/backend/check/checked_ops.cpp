@@ -290,6 +290,31 @@ void CheckedOps::gather_rows(Tensor x, Tensor indices, Tensor out) {
   inner_.gather_rows(x, indices, out);
 }
 
+void CheckedOps::apply_penalties(Tensor logits_inout, const PenaltyView& params) {
+  const Check check("apply_penalties");
+  const int64_t rows = logits_inout.rows;
+  const int64_t entries = params.ids.rows;
+  check.typed("logits", logits_inout, DType::kF32, rows, logits_inout.cols);
+  check.vector("begin", params.begin, DType::kI32, rows + 1);
+  check.vector("ids", params.ids, DType::kI32, entries);
+  check.vector("counts", params.counts, DType::kI32, entries);
+  check.vector("repetition", params.repetition, DType::kF32, rows);
+  check.vector("presence", params.presence, DType::kF32, rows);
+  check.vector("frequency", params.frequency, DType::kF32, rows);
+  check.indices("ids", params.ids, 0, logits_inout.cols);
+  check.indices("begin", params.begin, 0, entries + 1);
+  for (int64_t r = 0; r < rows; ++r) {
+    const int32_t begin = *params.begin.row<int32_t>(r);
+    const int32_t end = *params.begin.row<int32_t>(r + 1);
+    check.that(begin <= end && (r > 0 || begin == 0), "begin[{}] is {}, begin[{}] {}", r, begin, r + 1, end);
+    check.that(*params.repetition.row<float>(r) > 0, "repetition[{}] is {}", r,
+               *params.repetition.row<float>(r));
+  }
+  for (int64_t i = 0; i < entries; ++i)
+    check.that(*params.counts.row<int32_t>(i) >= 0, "counts[{}] is {}", i, *params.counts.row<int32_t>(i));
+  inner_.apply_penalties(logits_inout, params);
+}
+
 void CheckedOps::sample(Tensor logits, const SamplerView& params, Tensor out_tokens) {
   const Check check("sample");
   const int64_t rows = logits.rows;

@@ -5,6 +5,7 @@
 #include "backend/cpu/attention_plan.h"
 #include "kernels/cpu/embedding.h"
 #include "kernels/cpu/kv_store.h"
+#include "kernels/cpu/penalties.h"
 #include "kernels/cpu/philox.h"
 
 namespace pegainfer {
@@ -185,6 +186,20 @@ void CpuOps::silu_mul(Tensor gate_up, Tensor out) {
 void CpuOps::gather_rows(Tensor x, Tensor indices, Tensor out) {
   for_rows(out.rows, out.cols,
            [&](int64_t begin, int64_t end) { cpu::gather_rows(x, indices, out, begin, end); });
+}
+
+void CpuOps::apply_penalties(Tensor logits_inout, const PenaltyView& params) {
+  pool_.parallel(logits_inout.rows, [&](int64_t r, int /*worker*/) {
+    const cpu::PenaltyRow row{.repetition = *params.repetition.row<float>(r),
+                              .presence = *params.presence.row<float>(r),
+                              .frequency = *params.frequency.row<float>(r)};
+    float* logits = logits_inout.row<float>(r);
+    const int32_t end = *params.begin.row<int32_t>(r + 1);
+    for (int32_t i = *params.begin.row<int32_t>(r); i < end; ++i) {
+      float& logit = logits[*params.ids.row<int32_t>(i)];
+      logit = cpu::penalized(logit, *params.counts.row<int32_t>(i), row);
+    }
+  });
 }
 
 void CpuOps::sample(Tensor logits, const SamplerView& params, Tensor out_tokens) {

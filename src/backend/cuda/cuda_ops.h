@@ -53,6 +53,7 @@ class CudaOps final : public Ops {
   void paged_attention(Tensor q, const AttentionParams& params, const BatchView& batch, Tensor out) override;
 
   // cuda_ops_sampling.cpp
+  void apply_penalties(Tensor logits_inout, const PenaltyView& params) override;
   void sample(Tensor logits, const SamplerView& params, Tensor out_tokens) override;
   void logprobs(Tensor logits, Tensor targets, int top_n, Tensor out_logprobs, Tensor out_top_ids,
                 Tensor out_top_logprobs) override;

@@ -1,6 +1,8 @@
 // Sampling and log-probabilities: tensors into parameters of kernels.
 #include "backend/cuda/cuda_ops.h"
+#include "base/check.h"
 #include "kernels/cuda/sampling/logprobs.h"
+#include "kernels/cuda/sampling/penalties.h"
 #include "kernels/cuda/sampling/sample.h"
 
 namespace pegainfer {
@@ -12,6 +14,23 @@ cuda::SampleParams::Column<T> column(const Tensor& t) {
 }
 
 }  // namespace
+
+void CudaOps::apply_penalties(Tensor logits_inout, const PenaltyView& params) {
+  for (const Tensor* t :
+       {&params.begin, &params.ids, &params.counts, &params.repetition, &params.presence, &params.frequency})
+    CHECK(t->rows <= 1 || t->row_stride == 1, "penalties' entries lie {} apart", t->row_stride);
+  const cuda::PenaltyParams p{.rows = logits_inout.rows,
+                              .vocab = logits_inout.cols,
+                              .logits = static_cast<float*>(logits_inout.data),
+                              .logits_stride = logits_inout.row_stride,
+                              .begin = static_cast<const int32_t*>(params.begin.data),
+                              .ids = static_cast<const int32_t*>(params.ids.data),
+                              .counts = static_cast<const int32_t*>(params.counts.data),
+                              .repetition = static_cast<const float*>(params.repetition.data),
+                              .presence = static_cast<const float*>(params.presence.data),
+                              .frequency = static_cast<const float*>(params.frequency.data)};
+  context_.note("apply_penalties", cuda::apply_penalties(p, context_.stream()));
+}
 
 void CudaOps::sample(Tensor logits, const SamplerView& params, Tensor out_tokens) {
   const cuda::SampleParams p{.rows = logits.rows,

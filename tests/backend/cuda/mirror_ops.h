@@ -175,6 +175,13 @@ class MirrorOps final : public Ops {
     m.add(x), m.add(indices), m.add(out, true);
     run(m, [&] { inner_.gather_rows(x, indices, out); });
   }
+  void apply_penalties(Tensor logits, const PenaltyView& params) override {
+    Mirror m(context_);
+    PenaltyView p = params;
+    for (Tensor* t : {&p.begin, &p.ids, &p.counts, &p.repetition, &p.presence, &p.frequency}) m.add(*t);
+    m.add(logits, true);
+    run(m, [&] { inner_.apply_penalties(logits, p); });
+  }
   void sample(Tensor logits, const SamplerView& params, Tensor out) override {
     Mirror m(context_);
     SamplerView p = params;

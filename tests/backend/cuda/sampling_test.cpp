@@ -4,6 +4,7 @@
 
 #include "backend/cuda/machine.h"
 #include "ops/matrix.h"
+#include "ops/penalty_rows.h"
 
 namespace pegainfer::testing {
 namespace {
@@ -296,6 +297,22 @@ TEST_F(CudaSamplingTest, LogprobsOfManyRowsLarge) {
   ops().logprobs(logits, targets, 20, got.chosen, got.ids, got.tops);
   cpu_ops().logprobs(logits, targets, 20, expected.chosen, expected.ids, expected.tops);
   expect_same_logprobs(got, expected, "many rows");
+}
+
+TEST_F(CudaSamplingTest, PenaltiesAreTheTwinsBits) {
+  for (const int64_t vocab : {1, 300, 5000}) {
+    for (const int64_t stride : {int64_t{0}, vocab + 24}) {
+      PenaltyRows got(9, vocab, vocab, static_cast<uint64_t>(vocab), stride);
+      PenaltyRows expected = got;
+      ops().apply_penalties(got.logits(), got.view());
+      cpu_ops().apply_penalties(expected.logits(), expected.view());
+      for (int64_t r = 0; r < 9; ++r)
+        ASSERT_EQ(got.logits().row_bytes(r), expected.logits().row_bytes(r))
+            << "row " << r << " of " << vocab;
+    }
+  }
+  PenaltyRows none(0, 16, 4, 1);
+  ops().apply_penalties(none.logits(), none.view());
 }
 
 }  // namespace
