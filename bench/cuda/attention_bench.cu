@@ -191,7 +191,8 @@ struct Bench {
                           {.num_seqs = b.p.num_seqs,
                            .num_kv_heads = model.kv_heads,
                            .num_sms = device.num_sms,
-                           .max_units = split_units},
+                           .max_units = split_units,
+                           .ctas_per_sm = ctas_per_sm(model.head_dim, b.p.num_seqs)},
                           chunks,
                           count};
     const DecodeWork work{chunks, count, reinterpret_cast<float*>(scratch + at.partials),

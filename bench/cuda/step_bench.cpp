@@ -74,6 +74,14 @@ class Without final : public Ops {
                           const BatchView& f) override {
     if (group_ != "rope + store") inner_.qk_norm_rope_store(a, b, c, d, e, f);
   }
+  void attention(Tensor a, Tensor b, Tensor c, const QkNormRope& d, const AttentionParams& e,
+                 const BatchView& f, Tensor g) override {
+    // Its parts one by one where one of them is left out.
+    if (group_ == "rope + store" || group_ == "attention")
+      Ops::attention(a, b, c, d, e, f, g);
+    else
+      inner_.attention(a, b, c, d, e, f, g);
+  }
 
  private:
   Ops& inner_;

@@ -24,4 +24,10 @@ void Ops::qk_norm_rope_store(Tensor q_inout, Tensor k_inout, Tensor v, const QkN
   store_kv(k_inout, v, layer, batch);
 }
 
+void Ops::attention(Tensor q, Tensor k, Tensor v, const QkNormRope& rope, const AttentionParams& params,
+                    const BatchView& batch, Tensor out) {
+  qk_norm_rope_store(q, k, v, rope, params.layer, batch);
+  paged_attention(q, params, batch, out);
+}
+
 }  // namespace pegainfer

@@ -134,6 +134,11 @@ class Ops {
   // qk_norm_rope of q and k, then store_kv of k and v.
   virtual void qk_norm_rope_store(Tensor q_inout, Tensor k_inout, Tensor v, const QkNormRope& params,
                                   int layer, const BatchView& batch);
+
+  // qk_norm_rope_store, then paged_attention of q; the layer is params.layer. What q and k hold afterwards is
+  // not defined.
+  virtual void attention(Tensor q, Tensor k, Tensor v, const QkNormRope& rope, const AttentionParams& params,
+                         const BatchView& batch, Tensor out);
 };
 
 }  // namespace pegainfer

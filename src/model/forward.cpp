@@ -57,9 +57,8 @@ HeadsView Forward::split_heads(Tensor qkv, int heads, int kv_heads, int head_dim
 }
 
 Tensor Forward::attention(const HeadsView& heads, const QkNormRope& qk, const AttentionParams& params) {
-  ops_.qk_norm_rope_store(heads.q, heads.k, heads.v, qk, params.layer, batch_);
   Tensor out = arena_.make(arithmetic_, heads.q.rows, heads.q.cols);
-  ops_.paged_attention(heads.q, params, batch_, out);
+  ops_.attention(heads.q, heads.k, heads.v, qk, params, batch_, out);
   return out;
 }
 

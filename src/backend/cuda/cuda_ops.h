@@ -12,7 +12,9 @@ namespace pegainfer {
 
 namespace cuda {
 struct StreamDevice;
-}
+struct PagedAttention;
+struct QkNormRopeParams;
+}  // namespace cuda
 class CublasLinear;  // products that cuBLASLt computes: handle, workspace, algorithms pinned per shape
 
 class CudaOps final : public Ops {
@@ -51,6 +53,8 @@ class CudaOps final : public Ops {
   // cuda_ops_attention.cpp
   void begin_step(const BatchView& batch) override;
   void paged_attention(Tensor q, const AttentionParams& params, const BatchView& batch, Tensor out) override;
+  void attention(Tensor q, Tensor k, Tensor v, const QkNormRope& rope, const AttentionParams& params,
+                 const BatchView& batch, Tensor out) override;
 
   // cuda_ops_sampling.cpp
   void apply_penalties(Tensor logits_inout, const PenaltyView& params) override;
@@ -60,6 +64,9 @@ class CudaOps final : public Ops {
 
  private:
   explicit CudaOps(CudaContext& context);
+
+  // cuda_ops_attention.cpp: with `heads`, these are made on the way.
+  void attend(const cuda::PagedAttention& p, const cuda::QkNormRopeParams* heads, const BatchView& batch);
 
   // cuda_ops_linear.cpp
   [[nodiscard]] cuda::StreamDevice stream_device() const;

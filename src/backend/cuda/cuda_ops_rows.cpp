@@ -1,5 +1,6 @@
 // The ops that work row by row: tensors into parameters of kernels.
 #include "backend/cuda/cuda_ops.h"
+#include "backend/cuda/cuda_params.h"
 #include "base/check.h"
 #include "kernels/cuda/elementwise/elementwise.h"
 #include "kernels/cuda/embedding/embedding.h"
@@ -8,42 +9,6 @@
 #include "kernels/cuda/rope/rope.h"
 
 namespace pegainfer {
-namespace {
-
-const int32_t* ints_of(const Tensor& t) { return static_cast<const int32_t*>(t.data); }
-const float* floats_of(const Tensor& t) { return static_cast<const float*>(t.data); }
-
-cuda::KvLayer layer_of(const BatchView& batch, int layer) {
-  return {.data = batch.kv.block(layer, 0),
-          .bytes_per_block = batch.kv.bytes_per_block(),
-          .dtype = batch.kv.dtype,
-          .block_size = batch.kv.block_size,
-          .num_kv_heads = batch.kv.num_kv_heads,
-          .head_dim = batch.kv.head_dim,
-          .slots = ints_of(batch.slot_mapping),
-          .slots_stride = batch.slot_mapping.row_stride};
-}
-
-cuda::QkNormRopeParams rope_params(const Tensor& q, const Tensor& k, int head_dim, const QkNormRope& rope) {
-  return {.dtype = q.dtype,
-          .tokens = q.rows,
-          .heads = static_cast<int>(q.cols / head_dim),
-          .kv_heads = static_cast<int>(k.cols / head_dim),
-          .head_dim = head_dim,
-          .rotary_dim = static_cast<int>(rope.table.cols),
-          .q = q.data,
-          .q_stride = q.row_stride,
-          .k = k.data,
-          .k_stride = k.row_stride,
-          .q_norm = floats_of(rope.q_norm),
-          .k_norm = floats_of(rope.k_norm),
-          .eps = rope.eps,
-          .table = floats_of(rope.table),
-          .table_stride = rope.table.row_stride};
-}
-
-}  // namespace
-
 void CudaOps::take_tokens(Tensor tokens, Tensor rows, Tensor token_ids_inout) {
   const cuda::TakeTokensParams p{.count = rows.rows,
                                  .tokens = ints_of(tokens),
@@ -129,11 +94,7 @@ void CudaOps::store_kv(Tensor k, Tensor v, int layer, const BatchView& batch) {
 
 void CudaOps::qk_norm_rope_store(Tensor q_inout, Tensor k_inout, Tensor v, const QkNormRope& params,
                                  int layer, const BatchView& batch) {
-  cuda::QkNormRopeParams p = rope_params(q_inout, k_inout, batch.kv.head_dim, params);
-  p.store = true;
-  p.v = v.data;
-  p.v_stride = v.row_stride;
-  p.kv = layer_of(batch, layer);
+  const cuda::QkNormRopeParams p = rope_store_params(q_inout, k_inout, v, params, layer, batch);
   context_.note("qk_norm_rope_store", cuda::qk_norm_rope(p, context_.stream()));
 }
 

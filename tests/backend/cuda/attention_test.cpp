@@ -312,6 +312,92 @@ TEST_F(CudaAttentionTest, ManySequences) {
   expect_close({2, 1, 64}, sequences);
 }
 
+// Norm, rotation, storing and attention as one op: outputs and cache to the bit as by the ops one after the
+// other, whatever the newest position's place in the cache held.
+class CudaHeadsAndAttentionTest : public CudaAttentionTest {
+ protected:
+  struct Setting {
+    PagedBatch batch;
+    Matrix qkv;
+    Matrix q_norm;
+    Matrix k_norm;
+    Matrix table;
+    Matrix out;
+
+    Setting(const AttentionShape& s, const std::vector<SequenceSpec>& sequences)
+        : batch(s, sequences),
+          qkv(s.dtype, batch.q_matrix().rows(), int64_t{s.heads + 2 * s.kv_heads} * s.head_dim),
+          q_norm(DType::kF32, 1, s.head_dim),
+          k_norm(DType::kF32, 1, s.head_dim),
+          table(DType::kF32, qkv.rows(), s.head_dim),
+          out(s.dtype, qkv.rows(), int64_t{s.heads} * s.head_dim) {
+      store_all(batch);
+      const auto fill = [](Matrix& m, uint64_t id, double scale, double shift) {
+        for (int64_t r = 0; r < m.rows(); ++r) {
+          for (int64_t c = 0; c < m.cols(); ++c)
+            m.set(r, c,
+                  shift + scale * noise(id, kQuery, static_cast<uint64_t>(r), static_cast<uint64_t>(c)));
+        }
+      };
+      fill(qkv, 90, 3, 0.1), fill(q_norm, 91, 1, 1), fill(k_norm, 92, 1, 1), fill(table, 93, 1, 0);
+      out.fill(NAN);
+    }
+    Tensor columns(int64_t first, int64_t heads) {
+      const int64_t d = batch.shape().head_dim;
+      return qkv.tensor().slice_cols(first * d, heads * d);
+    }
+    void run(bool fused, bool norm) {
+      const AttentionShape& s = batch.shape();
+      const Tensor q = columns(0, s.heads);
+      const Tensor k = columns(s.heads, s.kv_heads);
+      const Tensor v = columns(s.heads + s.kv_heads, s.kv_heads);
+      const QkNormRope rope{.q_norm = norm ? q_norm.tensor() : Tensor{},
+                            .k_norm = norm ? k_norm.tensor() : Tensor{},
+                            .eps = 1e-6F,
+                            .table = table};
+      if (fused)
+        machine().ops->attention(q, k, v, rope, s.params(), batch.view(), out);
+      else
+        machine().ops->Ops::attention(q, k, v, rope, s.params(), batch.view(), out);
+    }
+    std::string cache() {
+      const KvCacheView kv = batch.view().kv;
+      return {reinterpret_cast<const char*>(kv.data),
+              static_cast<size_t>(kv.num_layers) * static_cast<size_t>(kv.num_blocks) * kv.bytes_per_block()};
+    }
+  };
+  static void expect_same(const AttentionShape& s, const std::vector<SequenceSpec>& sequences) {
+    for (const bool norm : {true, false}) {
+      Setting fused(s, sequences);
+      Setting parts(s, sequences);
+      const std::string before = fused.cache();
+      fused.run(true, norm);
+      parts.run(false, norm);
+      for (int64_t r = 0; r < fused.out.rows(); ++r)
+        EXPECT_EQ(fused.out.row_bytes(r), parts.out.row_bytes(r))
+            << s.heads << "/" << s.kv_heads << " of " << s.head_dim << " window " << s.window << " context "
+            << sequences[0].context << " row " << r;
+      EXPECT_NE(fused.cache(), before);
+      EXPECT_TRUE(fused.cache() == parts.cache())
+          << s.heads << "/" << s.kv_heads << " of " << s.head_dim << " context " << sequences[0].context;
+    }
+  }
+};
+
+TEST_F(CudaHeadsAndAttentionTest, ToTheBitAsOneByOne) {
+  for (const int head_dim : {64, 96, 128, 256}) {
+    for (const auto& [heads, kv_heads] : std::vector<std::pair<int, int>>{{4, 1}, {3, 3}, {12, 1}, {8, 1}})
+      expect_same({heads, kv_heads, head_dim, 32}, {{1, 50, 1}, {2, 1, 1}, {3, 131, 1}, {4, 64, 1}});
+  }
+  for (const int context : {1, 2, 15, 16, 17, 32, 33, 48, 63, 64, 65, 80, 129, 256, 257, 700})
+    expect_same({4, 1, 128}, {{7, context, 1}});
+  expect_same({8, 2, 64, 16, 20}, {{1, 300, 1}, {2, 5, 1}, {3, 16, 1}});
+  expect_same({60, 60, 64}, {{1, 700, 1}, {2, 300, 1}});  // more splits than CTAs
+  expect_same({80, 80, 64}, {{1, 300, 1}, {2, 700, 1}});
+  expect_same({4, 2, 128}, {{1, 300, 1}, {2, 70, 70}, {3, 20, 1}});
+  expect_same({4, 2, 128, 16, 0, DType::kF32, DType::kF32}, {{1, 30, 1}, {2, 20, 1}});
+}
+
 // One captured graph serves every context: lengths and tables are read on the device.
 class CudaAttentionGraphTest : public CudaAttentionTest,
                                public ::testing::WithParamInterface<AttentionShape> {};
@@ -393,11 +479,12 @@ TEST(CudaAttentionSplits, FillTheDeviceOnce) {
   };
   EXPECT_EQ(splits(1, 1024), 8);
   EXPECT_EQ(splits(32, 1024), 1);
+  EXPECT_EQ(splits(24, 1024), 2);  // 192 items would be a round of 132 and one of 60
   EXPECT_EQ(splits(32, 1040), 1);
   EXPECT_EQ(splits(32, 1536), 2);
   EXPECT_EQ(splits(64, 1536), 2);
   for (int num_seqs = 1; num_seqs <= 16; ++num_seqs) {
-    const int slots = 132 * cuda::decode_ctas_per_sm(num_seqs);
+    const int slots = 132 * cuda::ctas_per_sm(128, num_seqs);
     for (int context = 512; context <= 2048; context += 16)
       EXPECT_LE(num_seqs * 8 * splits(num_seqs, context), slots) << num_seqs << " x " << context;
   }

@@ -222,6 +222,18 @@ class MirrorOps final : public Ops {
         m.add(b, true);
     run(m, [&] { inner_.qk_norm_rope_store(q, k, v, p, layer, b); });
   }
+  void attention(Tensor q, Tensor k, Tensor v, const QkNormRope& rope, const AttentionParams& params,
+                 const BatchView& batch, Tensor out) override {
+    Mirror m(context_);
+    BatchView b = batch;
+    QkNormRope p = rope;
+    m.add(q, true), m.add(k, true), m.add(v), m.add(p.q_norm), m.add(p.k_norm), m.add(p.table),
+        m.add(b, true), m.add(out, true);
+    run(m, [&] {
+      inner_.begin_step(b);
+      inner_.attention(q, k, v, p, params, b, out);
+    });
+  }
 
  private:
   template <class Call>

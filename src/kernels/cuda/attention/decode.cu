@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "kernels/cuda/attention/decode_heads.cuh"
 #include "kernels/cuda/attention/decode_parts.cuh"
 #include "kernels/cuda/common/launch.h"
 #include "kernels/cuda/common/pdl.cuh"
@@ -113,9 +114,10 @@ __device__ __forceinline__ bool arrives_last(unsigned* counter, int splits, int*
   return *shared_flag != 0;
 }
 
-template <int kHeadDim, int kStages>
+template <int kHeadDim, int kStages, bool kWithHeads>
 __global__ void __launch_bounds__(Shape<kHeadDim, kStages>::kThreads, 2)
-    decode_kernel(PagedAttention p, DecodeWork work) {
+    decode_kernel(const __grid_constant__ PagedAttention p, const __grid_constant__ DecodeWork work,
+                  const __grid_constant__ QkNormRopeParams heads) {
   using S = Shape<kHeadDim, kStages>;
   extern __shared__ __align__(16) float shared[];
   __shared__ int last_flag;
@@ -125,19 +127,35 @@ __global__ void __launch_bounds__(Shape<kHeadDim, kStages>::kThreads, 2)
       reinterpret_cast<float4*>(work.partials),
       reinterpret_cast<float2*>(work.partials + int64_t{max_chunks(p.num_seqs)} * p.num_heads * kHeadDim),
       p.num_heads};
-  Loader<kHeadDim, kStages> loader{p, shared_address(shared) + threadIdx.x / 32 * S::kRingBytes};
-  warm_l2<kHeadDim, kStages>(p, work, items);
-  let_next_start();
-  wait_for_previous();
+  unsigned char* ring = reinterpret_cast<unsigned char*>(shared) + threadIdx.x / 32 * S::kRingBytes;
+  Loader<kHeadDim, kStages, kWithHeads> loader{p, shared_address(ring)};
+  NormWeights q_norm;
+  if constexpr (kWithHeads) load_norm<kHeadDim>(heads.q_norm, q_norm);
 
   const int last_chunk = max_chunks(p.num_seqs) - 1;
   int i = static_cast<int>(blockIdx.x);
-  // The chunk is read beside the number of chunks, so it may be none.
-  DecodeChunk chunk = read_chunk(work.chunks + min(i / items.columns, last_chunk));
-  const int count = __ldcg(work.num_chunks) * items.columns;
+  DecodeChunk chunk;
+  int count = 0;
+  Item item;
+  const auto first_item = [&] {
+    // The chunk is read beside the number of chunks, so it may be none.
+    chunk = read_chunk(work.chunks + min(i / items.columns, last_chunk));
+    count = __ldcg(work.num_chunks) * items.columns;
+    if (i >= count) return;
+    item = items.item<S::kWarps>(p, i, chunk);
+    loader.begin(item);
+  };
+  // The newest position is not read from the cache; the others may be copied before the wait.
+  const bool early = kWithHeads && work.settled;
+  let_next_start();
+  if (early) {
+    first_item();
+  } else {
+    warm_l2<kHeadDim, kStages>(p, work, items);
+  }
+  wait_for_previous();
+  if (!early) first_item();
   if (i >= count) return;
-  Item item = items.item<S::kWarps>(p, i, chunk);
-  loader.begin(item);
   const int ctas = static_cast<int>(gridDim.x);
   int next = i + ctas;
   while (true) {
@@ -145,7 +163,21 @@ __global__ void __launch_bounds__(Shape<kHeadDim, kStages>::kThreads, 2)
     if (threadIdx.x == 0 && next < count) taken = 2 * ctas + static_cast<int>(atomicAdd(work.taken, 1U));
     if (next < count) chunk = read_chunk(work.chunks + next / items.columns);
     Sums<kHeadDim> sums;
-    sum_tiles<kHeadDim, kStages>(p, item, loader, sums);
+    uint32_t q[kHeadDim / 16][2];
+    if constexpr (kWithHeads) {
+      Newest newest;
+      make_heads<kHeadDim, kStages>(heads, item, items.group, q_norm, ring, q, newest);
+      sum_tiles<kHeadDim, kStages>(
+          p, item, loader, q,
+          [&](int tile, uint32_t stage) {
+            if (tile == newest.tile) place_newest<kHeadDim, kStages>(newest, item, ring + stage);
+          },
+          sums);
+    } else {
+      load_queries<kHeadDim>(p, item, q);
+      sum_tiles<kHeadDim, kStages>(
+          p, item, loader, q, [](int, uint32_t) {}, sums);
+    }
     const Item done = item;
     if (next < count) {
       item = items.item<S::kWarps>(p, next, chunk);
@@ -176,35 +208,57 @@ __global__ void __launch_bounds__(Shape<kHeadDim, kStages>::kThreads, 2)
     atomicExch(work.taken, 0U);
 }
 
+// `heads`: null for queries, keys and values that are ready.
 template <int kHeadDim, int kStages>
-cudaError_t launch_decode(const PagedAttention& p, const DecodeWork& work, const AttentionDevice& device,
-                          cudaStream_t stream) {
+cudaError_t launch_decode(const PagedAttention& p, const QkNormRopeParams* heads, const DecodeWork& work,
+                          const AttentionDevice& device, cudaStream_t stream) {
   using S = Shape<kHeadDim, kStages>;
   if constexpr (kStages > 2) {  // two CTAs an SM first, then depth
     if (S::kSharedBytes > static_cast<int>(device.shared_bytes_per_block) / 2)
-      return launch_decode<kHeadDim, 2>(p, work, device, stream);
+      return launch_decode<kHeadDim, 2>(p, heads, work, device, stream);
   }
-  const int per_sm = decode_ctas_per_sm(p.num_seqs);
-  return launch({.grid = dim3(static_cast<unsigned>(device.num_sms * per_sm)),
-                 .block = dim3(S::kThreads),
-                 .shared_bytes = S::kSharedBytes,
-                 .stream = stream},
-                decode_kernel<kHeadDim, kStages>, p, work);
+  const int per_sm = ctas_per_sm(kHeadDim, p.num_seqs);
+  const Launch how{.grid = dim3(static_cast<unsigned>(device.num_sms * per_sm)),
+                   .block = dim3(S::kThreads),
+                   .shared_bytes = S::kSharedBytes,
+                   .stream = stream};
+  if constexpr (can_fuse_heads(kHeadDim)) {
+    if (heads != nullptr) return launch(how, decode_kernel<kHeadDim, kStages, true>, p, work, *heads);
+  }
+  return launch(how, decode_kernel<kHeadDim, kStages, false>, p, work, QkNormRopeParams{});
+}
+
+cudaError_t decode(const PagedAttention& p, const QkNormRopeParams* heads, const DecodeWork& work,
+                   const AttentionDevice& device, cudaStream_t stream) {
+  if (p.num_seqs == 0) return cudaSuccess;
+  switch (p.head_dim) {
+    case 64: return launch_decode<64, 4>(p, heads, work, device, stream);
+    case 80: return launch_decode<80, 4>(p, heads, work, device, stream);
+    case 96: return launch_decode<96, 3>(p, heads, work, device, stream);
+    case 128: return launch_decode<128, 3>(p, heads, work, device, stream);
+    case 256: return launch_decode<256, 3>(p, heads, work, device, stream);
+    default: return cudaErrorInvalidValue;
+  }
 }
 
 }  // namespace
 
 cudaError_t decode_attention(const PagedAttention& p, const DecodeWork& work, const AttentionDevice& device,
                              cudaStream_t stream) {
-  if (p.num_seqs == 0) return cudaSuccess;
-  switch (p.head_dim) {
-    case 64: return launch_decode<64, 4>(p, work, device, stream);
-    case 80: return launch_decode<80, 4>(p, work, device, stream);
-    case 96: return launch_decode<96, 3>(p, work, device, stream);
-    case 128: return launch_decode<128, 3>(p, work, device, stream);
-    case 256: return launch_decode<256, 3>(p, work, device, stream);
-    default: return cudaErrorInvalidValue;
-  }
+  return decode(p, nullptr, work, device, stream);
+}
+
+bool has_decode_with_heads(const PagedAttention& p, const QkNormRopeParams& heads,
+                           const AttentionDevice& device) {
+  const int64_t items = int64_t{p.num_seqs} * p.num_kv_heads * head_parts(p.group());
+  return can_fuse_heads(p.head_dim) && has_tensor_path(p) && rope_in_vectors(heads) && heads.store &&
+         p.num_tokens == p.num_seqs && items <= device.num_sms;
+}
+
+cudaError_t decode_attention_with_heads(const PagedAttention& p, const QkNormRopeParams& heads,
+                                        const DecodeWork& work, const AttentionDevice& device,
+                                        cudaStream_t stream) {
+  return decode(p, &heads, work, device, stream);
 }
 
 }  // namespace pegainfer::cuda

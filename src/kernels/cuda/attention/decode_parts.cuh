@@ -92,9 +92,10 @@ struct Sums {
   float out[kHeadDim / 16][4] = {};        // [16 i + lane / 4 (+ 8)][the two heads]
 };
 
+// `without`: a position that is not copied, and whose row of the stage is left alone.
 template <int kHeadDim, int kStages>
 __device__ __forceinline__ void load_tile(const PagedAttention& p, const Item& item, int tile, int block,
-                                          uint32_t stage) {
+                                          int without, uint32_t stage) {
   using S = Shape<kHeadDim, kStages>;
   constexpr int kChunks = kHeadDim / 8;  // of 16 bytes in a row
   const int lane = static_cast<int>(threadIdx.x) % 32;
@@ -106,6 +107,7 @@ __device__ __forceinline__ void load_tile(const PagedAttention& p, const Item& i
     const int at = lane + 32 * i;
     const int token = at / kChunks;
     const bool seen = position + token < item.chunk.context && position + token >= item.first;
+    if (position + token == without) continue;
     const uint32_t to = stage + static_cast<uint32_t>(token * S::kRowBytes + at % kChunks * 16);
     copy_async(to, k + at * 8, seen);
     copy_async(to + S::kTileBytes, v + at * 8, seen);
@@ -175,7 +177,7 @@ __device__ __forceinline__ void compute_tile(const uint32_t (&q)[kHeadDim / 16][
 
 // A warp's way through its ring. Tile i of an item goes to stage i + 1, so that the first keys are the last
 // to be written over.
-template <int kHeadDim, int kStages>
+template <int kHeadDim, int kStages, bool kWithHeads>
 struct Loader {
   using S = Shape<kHeadDim, kStages>;
   const PagedAttention& p;
@@ -188,14 +190,15 @@ struct Loader {
   __device__ __forceinline__ void read_blocks(const Item& item, int i) {
     i += static_cast<int>(threadIdx.x) % 32;
     if (i < item.tiles)
-      blocks = p.block_table[item.chunk.sequence * p.table_stride +
-                             (item.tile + i * S::kWarps) * kTileTokens / p.block_size];
+      blocks = __ldcg(p.block_table + item.chunk.sequence * p.table_stride +
+                      (item.tile + i * S::kWarps) * kTileTokens / p.block_size);
   }
   __device__ __forceinline__ void load(const Item& item, int i) {
     if (i < item.tiles) {
       if (i % 32 == 0) read_blocks(item, i);
       const int block = __shfl_sync(0xffffffffU, blocks, i % 32);
-      load_tile<kHeadDim, kStages>(p, item, item.tile + i * S::kWarps, block, ring + stage_offset(i));
+      load_tile<kHeadDim, kStages>(p, item, item.tile + i * S::kWarps, block,
+                                   kWithHeads ? item.chunk.context - 1 : -1, ring + stage_offset(i));
     }
     commit_copies();
   }
@@ -205,12 +208,11 @@ struct Loader {
   }
 };
 
-// The warp's tiles of the item, of which the first ones are under way.
-template <int kHeadDim, int kStages>
-__device__ __forceinline__ void sum_tiles(const PagedAttention& p, const Item& item,
-                                          Loader<kHeadDim, kStages>& loader, Sums<kHeadDim>& sums) {
+// Query operands of the item's heads.
+template <int kHeadDim>
+__device__ __forceinline__ void load_queries(const PagedAttention& p, const Item& item,
+                                             uint32_t (&q)[kHeadDim / 16][2]) {
   const int lane = static_cast<int>(threadIdx.x) % 32;
-  uint32_t q[kHeadDim / 16][2];
   const __nv_bfloat16* row = static_cast<const __nv_bfloat16*>(p.q) + item.chunk.row * p.q_stride +
                              int64_t{item.head + lane / 4} * kHeadDim + lane % 4 * 2;
 #pragma unroll
@@ -219,11 +221,20 @@ __device__ __forceinline__ void sum_tiles(const PagedAttention& p, const Item& i
     for (int half = 0; half < 2; ++half)
       q[i][half] = lane / 4 < item.heads ? *reinterpret_cast<const uint32_t*>(row + i * 16 + half * 8) : 0U;
   }
+}
+
+// The warp's tiles of the item, of which the first ones are under way. complete(i, stage): what is still
+// missing in tile i.
+template <int kHeadDim, int kStages, class Loader, class Complete>
+__device__ __forceinline__ void sum_tiles(const PagedAttention& p, const Item& item, Loader& loader,
+                                          const uint32_t (&q)[kHeadDim / 16][2], const Complete& complete,
+                                          Sums<kHeadDim>& sums) {
   const float scale = p.scale * 1.4426950408889634F;
   for (int i = 0; i < item.tiles; ++i) {
     wait_for_copies<kStages - 2>();
     __syncwarp();  // all lanes' copies are there, and all are done with the stage that is loaded next
     loader.load(item, i + kStages - 1);
+    complete(i, loader.stage_offset(i));
     compute_tile<kHeadDim, kStages>(q, scale, loader.ring + loader.stage_offset(i),
                                     (item.tile + i * Shape<kHeadDim, kStages>::kWarps) * kTileTokens,
                                     item.first, item.chunk.context, sums);
@@ -231,14 +242,15 @@ __device__ __forceinline__ void sum_tiles(const PagedAttention& p, const Item& i
   __syncwarp();
 }
 
-// Asks for the first tiles of this warp to be brought to L2, before anything may be relied upon: item and
-// table may be those of another step, so they are checked, and read past L1, which keeps what it has. A hint
-// changes nothing but time.
+// Asks for the first tiles of this warp to be brought to L2, before anything
+// may be relied upon: item and table may be those of another step, so they are checked, and read past L1,
+// which keeps what it has. A hint changes nothing but time.
 template <int kHeadDim, int kWarps>
 __device__ __forceinline__ void warm_tiles(const PagedAttention& p, const Item& item) {
+  constexpr int kWarmTiles = 4;
   constexpr int kLines = kTileTokens * kHeadDim * 2 / 128;
   const int lane = static_cast<int>(threadIdx.x) % 32;
-  for (int t = 0; t < min(item.tiles, 4); ++t) {
+  for (int t = 0; t < min(item.tiles, kWarmTiles); ++t) {
     const int position = (item.tile + t * kWarps) * kTileTokens;
     const int entry = position / p.block_size;
     if (position < 0 || entry >= p.table_stride) return;

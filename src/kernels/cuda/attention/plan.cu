@@ -107,7 +107,16 @@ __global__ void __launch_bounds__(kThreads) plan_decode_kernel(DecodePlan plan) 
   }
 }
 
+__global__ void settle_kernel() {
+  wait_for_previous();
+  let_next_start();
+}
+
 }  // namespace
+
+cudaError_t settle(cudaStream_t stream) {
+  return launch({.grid = dim3(1), .block = dim3(32), .stream = stream}, settle_kernel);
+}
 
 cudaError_t plan_decode(const DecodePlan& plan, cudaStream_t stream) {
   return launch({.grid = dim3(1), .block = dim3(kThreads), .stream = stream}, plan_decode_kernel, plan);

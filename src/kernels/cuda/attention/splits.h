@@ -20,10 +20,9 @@ inline constexpr int kMaxChunks = 2048;    // splits of a step, which bounds the
 inline constexpr int kMaxSplits = 256;     // of a sequence
 inline constexpr int kMaxGroupHeads = 8;   // query heads a decode CTA computes: the columns of an mma
 
-// CTAs of the decode kernel on an SM, where shared memory allows it. Few sequences have few items, and more
-// than items is bound by the bus: then one leaves room for the product behind, whose weights come meanwhile
-// (batch 1: 3.31 ms a step instead of 3.61).
-constexpr int decode_ctas_per_sm(int num_seqs) { return num_seqs <= 8 ? 1 : 2; }
+// CTAs of the decode kernel on an SM. One has enough loads under way, and leaves room for the product behind,
+// whose weights come meanwhile; beyond head_dim 128 a CTA has only two warps.
+constexpr int ctas_per_sm(int head_dim, int num_seqs) { return head_dim <= 128 || num_seqs <= 8 ? 1 : 2; }
 
 // Splits a step of num_seqs sequences can have.
 constexpr int max_splits(int num_seqs) {  // of one sequence
@@ -38,6 +37,7 @@ struct SplitRule {
   int num_sms = 0;
   int window = 0;
   int max_units = kMaxSplitUnits;
+  int ctas_per_sm = 1;
 };
 
 struct ContextTiles {  // [begin, end) of 16 positions
@@ -50,6 +50,16 @@ constexpr ContextTiles seen_tiles(int context, int window) {
   return {first / kTileTokens, (context + kTileTokens - 1) / kTileTokens};
 }
 
+// Pieces of each of more items than slots, so that the last round is not nearly empty: the number, up to 4, whose
+// rounds take least when a piece costs a tenth of an item beside its share.
+constexpr int64_t even_splits(int64_t items, int64_t slots, int64_t units) {
+  int64_t best = 1;
+  const auto rounds = [&](int64_t n) { return (items * n + slots - 1) / slots; };
+  for (int64_t n = 2; n <= 4 && units >= kWholeUnits * n; ++n)
+    if (rounds(n) * (10 + n) * best < rounds(best) * (10 + best) * n) best = n;
+  return best;
+}
+
 // Splits of a context: as many as fill the device once if every sequence had this context, each of 128
 // positions or more; short ones stay whole. Contexts too long for that are cut into about 1024 positions
 // (2048 for a single one), 1536 at most, unless that makes too many: just beyond 1024 two halves would take
@@ -59,13 +69,18 @@ constexpr int num_splits(int context, const SplitRule& rule) {
   const int64_t units = (tiles.end - tiles.begin + kSplitUnit - 1) / kSplitUnit;
   if (units <= kWholeUnits) return 1;
   const int64_t items = int64_t{rule.num_seqs} * rule.num_kv_heads;  // of whole contexts
-  const int64_t fit = int64_t{rule.num_sms} * decode_ctas_per_sm(rule.num_seqs) / (items > 0 ? items : 1);
+  const int64_t slots = int64_t{rule.num_sms} * rule.ctas_per_sm;
+  const int64_t fit = slots / (items > 0 ? items : 1);
   // A single sequence is never out of balance.
   const int64_t longest = rule.num_seqs == 1 ? 2 * rule.max_units : rule.max_units;
   int64_t length = fit > 0 ? (units + fit - 1) / fit : units;
   length = length < kMinUnits ? kMinUnits : length;
-  const int64_t about = (units + longest / 2) / longest;
-  const int64_t splits = length <= longest ? (units + length - 1) / length : about > 1 ? about : 1;
+  int64_t splits = (units + length - 1) / length;
+  if (fit == 0 || length > longest) {
+    const int64_t about = (units + longest / 2) / longest;
+    const int64_t even = even_splits(items, slots, units);
+    splits = about > even ? about : even;
+  }
   const int64_t most = max_splits(rule.num_seqs);
   return static_cast<int>(splits < most ? splits : most);
 }

@@ -2,6 +2,7 @@
 // each holds 8 columns of the first half and the 8 that they turn with. Else a warp takes a head.
 #include "kernels/cuda/common/reduce.cuh"
 #include "kernels/cuda/common/row_map.cuh"
+#include "kernels/cuda/rope/rope.cuh"
 #include "kernels/cuda/rope/rope.h"
 
 namespace pegainfer::cuda {
@@ -37,36 +38,6 @@ struct Item {
   }
 };
 
-// (a, b) -> (a cos - b sin, b cos + a sin), each product and the sum rounded.
-template <class T>
-__device__ __forceinline__ void turn(float& a, float& b, float cos, float sin) {
-  const float turned_a = rounded<T>(__fadd_rn(rounded<T>(__fmul_rn(a, cos)), -rounded<T>(__fmul_rn(b, sin))));
-  const float turned_b = rounded<T>(__fadd_rn(rounded<T>(__fmul_rn(b, cos)), rounded<T>(__fmul_rn(a, sin))));
-  a = turned_a;
-  b = turned_b;
-}
-
-template <int kLanes>
-__device__ __forceinline__ float lanes_sum(float v) {
-#pragma unroll
-  for (int offset = kLanes / 2; offset > 0; offset /= 2) v += __shfl_xor_sync(0xffffffffU, v, offset, kLanes);
-  return v;
-}
-
-__device__ __forceinline__ void load_8(const float* from, float (&to)[8]) {
-  const float4 low = reinterpret_cast<const float4*>(from)[0];
-  const float4 high = reinterpret_cast<const float4*>(from)[1];
-  to[0] = low.x, to[1] = low.y, to[2] = low.z, to[3] = low.w;
-  to[4] = high.x, to[5] = high.y, to[6] = high.z, to[7] = high.w;
-}
-
-__device__ __forceinline__ void normalise(float (&x)[8], float scale, const float* weight) {
-  float w[8];
-  load_8(weight, w);
-#pragma unroll
-  for (int i = 0; i < 8; ++i) x[i] = rounded<Bf16>(rounded<Bf16>(x[i] * scale) * w[i]);
-}
-
 // BF16 everywhere, rotary_dim = head_dim, a multiple of 16; kLanes >= head_dim / 16 lanes a head.
 template <int kLanes>
 __global__ void __launch_bounds__(128)
@@ -98,16 +69,16 @@ __global__ void __launch_bounds__(128)
   unpack(raw_a, a);
   unpack(raw_b, b);
   const float* norm = item.kind == Item::kQuery ? p.q_norm : p.k_norm;
-  float squares = 0;
-#pragma unroll
-  for (int i = 0; i < 8; ++i) squares = fmaf(a[i], a[i], fmaf(b[i], b[i], squares));
-  squares = lanes_sum<kLanes>(squares);  // all lanes of the warp are here
+  const float squares = squares_of<kLanes>(a, b);  // all lanes of the warp are here
   if (!active) return;
   if (item.kind != Item::kValue) {
     if (norm != nullptr) {
-      const float scale = 1.0F / sqrtf(squares / static_cast<float>(p.head_dim) + p.eps);
-      normalise(a, scale, norm + lane * 8);
-      normalise(b, scale, norm + half + lane * 8);
+      const float scale = norm_scale(squares, p.head_dim, p.eps);
+      float weight[8];
+      load_8(norm + lane * 8, weight);
+      normalise(a, scale, weight);
+      load_8(norm + half + lane * 8, weight);
+      normalise(b, scale, weight);
     }
 #pragma unroll
     for (int i = 0; i < 8; ++i) turn<Bf16>(a[i], b[i], cos[i], sin[i]);
@@ -168,7 +139,9 @@ __global__ void __launch_bounds__(128)
   }
 }
 
-bool vectors_fit(const QkNormRopeParams& p) {
+}  // namespace
+
+bool rope_in_vectors(const QkNormRopeParams& p) {
   const int64_t d = p.head_dim;
   return p.dtype == DType::kBF16 && p.rotary_dim == p.head_dim && d % 16 == 0 && d <= 512 &&
          in_units_of_16(p.q, d, p.q_stride, 2) && in_units_of_16(p.k, d, p.k_stride, 2) &&
@@ -176,8 +149,6 @@ bool vectors_fit(const QkNormRopeParams& p) {
          (!p.store || (p.kv.dtype == DType::kBF16 && in_units_of_16(p.v, d, p.v_stride, 2) &&
                        aligned_16(p.kv.data) && p.kv.bytes_per_block % 16 == 0));
 }
-
-}  // namespace
 
 cudaError_t qk_norm_rope(const QkNormRopeParams& p, cudaStream_t stream) {
   const int64_t a_token = p.heads + int64_t{p.kv_heads} * (p.store ? 2 : 1);
@@ -191,7 +162,7 @@ cudaError_t qk_norm_rope(const QkNormRopeParams& p, cudaStream_t stream) {
                   .block = dim3(128),
                   .stream = stream};
   };
-  if (!vectors_fit(p)) {
+  if (!rope_in_vectors(p)) {
     return p.dtype == DType::kBF16 ? launch(how(32), qk_norm_rope_any_kernel<Bf16>, p, count, divider)
                                    : launch(how(32), qk_norm_rope_any_kernel<float>, p, count, divider);
   }

@@ -46,6 +46,8 @@ struct QkNormRopeParams {
   int64_t v_stride = 0;
   KvLayer kv;
 };
+// Whether heads go 16 bytes at a time: BF16 throughout, whole heads turn, rows are aligned.
+[[nodiscard]] bool rope_in_vectors(const QkNormRopeParams& p);
 cudaError_t qk_norm_rope(const QkNormRopeParams& p, cudaStream_t stream);
 
 }  // namespace pegainfer::cuda
