@@ -390,7 +390,8 @@ TEST_F(CudaHeadsAndAttentionTest, ToTheBitAsOneByOne) {
       expect_same({heads, kv_heads, head_dim, 32}, {{1, 50, 1}, {2, 1, 1}, {3, 131, 1}, {4, 64, 1}});
   }
   for (const int context : {1, 2, 15, 16, 17, 32, 33, 48, 63, 64, 65, 80, 129, 256, 257, 700})
-    expect_same({4, 1, 128}, {{7, context, 1}});
+    expect_same({4, 1, 128}, {{7, context, 1}, {8, 400, 1}});
+  expect_same({4, 1, 128}, {{7, 700, 1}});
   expect_same({8, 2, 64, 16, 20}, {{1, 300, 1}, {2, 5, 1}, {3, 16, 1}});
   expect_same({60, 60, 64}, {{1, 700, 1}, {2, 300, 1}});  // more splits than CTAs
   expect_same({80, 80, 64}, {{1, 300, 1}, {2, 700, 1}});

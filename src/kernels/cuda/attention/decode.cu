@@ -252,7 +252,7 @@ bool has_decode_with_heads(const PagedAttention& p, const QkNormRopeParams& head
                            const AttentionDevice& device) {
   const int64_t items = int64_t{p.num_seqs} * p.num_kv_heads * head_parts(p.group());
   return can_fuse_heads(p.head_dim) && has_tensor_path(p) && rope_in_vectors(heads) && heads.store &&
-         p.num_tokens == p.num_seqs && items <= device.num_sms;
+         p.num_tokens == p.num_seqs && p.num_seqs > 1 && items <= device.num_sms;
 }
 
 cudaError_t decode_attention_with_heads(const PagedAttention& p, const QkNormRopeParams& heads,

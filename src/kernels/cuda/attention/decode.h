@@ -35,7 +35,8 @@ cudaError_t decode_attention(const PagedAttention& p, const DecodeWork& work, co
 
 // qk_norm_rope() with its storing, and decode_attention() behind it, as one kernel, to the same bits; for
 // batches in which every sequence decodes. q and k are left as they were. Only while a CTA has about one
-// item, for it makes the heads of an item before it begins with it.
+// item, for it makes the heads of an item before it begins with it; and not for a single sequence, whose
+// items are too short to gain.
 [[nodiscard]] bool has_decode_with_heads(const PagedAttention& p, const QkNormRopeParams& heads,
                                          const AttentionDevice& device);
 cudaError_t decode_attention_with_heads(const PagedAttention& p, const QkNormRopeParams& heads,
