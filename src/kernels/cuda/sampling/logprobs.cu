@@ -1,8 +1,8 @@
 // As sampling: a cluster of CTAs a row, a slice each in shared memory. The largest entries are ranked among
 // the few values above a bound; where there is none, each CTA finds those of its slice, the first CTA ranks
 // all.
-#include "kernels/cuda/common/cluster_launch.h"
 #include "kernels/cuda/sampling/candidates.cuh"
+#include "kernels/cuda/sampling/launch_rows.h"
 #include "kernels/cuda/sampling/logprobs.h"
 #include "kernels/cuda/sampling/sample.h"
 
@@ -153,13 +153,7 @@ __global__ void __launch_bounds__(kRowThreads, 2) logprobs_kernel(LogprobsParams
 cudaError_t logprobs(const LogprobsParams& p, cudaStream_t stream) {
   if (p.rows == 0) return cudaSuccess;
   if (p.vocab < 1 || p.vocab > kMaxRow || p.top_n < 0 || p.top_n > kMaxTop) return cudaErrorInvalidValue;
-  static const int most = largest_cluster(logprobs_kernel, kRowThreads, p.shared_bytes / 2);
-  const RowSplit split = split_rows(p.rows, p.vocab, p.num_sms, p.shared_bytes, most, sizeof(LogprobsShared));
-  const Launch how{.grid = dim3(static_cast<unsigned>(p.rows * split.cluster)),
-                   .block = dim3(kRowThreads),
-                   .shared_bytes = sizeof(LogprobsShared) + static_cast<size_t>(split.slice) * sizeof(float),
-                   .stream = stream};
-  return launch_clusters(how, split.cluster, logprobs_kernel, p, split.slice > 0);
+  return launch_rows<LogprobsShared>(logprobs_kernel, p, stream);
 }
 
 }  // namespace pegainfer::cuda

@@ -2,8 +2,8 @@
 // the maximum. Greedy rows end there. Rows without filters are summed and drawn from. Rows with filters first
 // look for a bound that leaves few candidates; those go, in id order, to one CTA, which finishes alone. When
 // no bound does (flat distributions), all CTAs do the same work over their slices.
-#include "kernels/cuda/common/cluster_launch.h"
 #include "kernels/cuda/sampling/candidates.cuh"
+#include "kernels/cuda/sampling/launch_rows.h"
 #include "kernels/cuda/sampling/philox.cuh"
 #include "kernels/cuda/sampling/sample.h"
 #include "kernels/cuda/sampling/select.cuh"
@@ -224,13 +224,7 @@ __global__ void __launch_bounds__(kRowThreads, 2) sample_kernel(SampleParams p, 
 cudaError_t sample(const SampleParams& p, cudaStream_t stream) {
   if (p.rows == 0) return cudaSuccess;
   if (p.vocab < 1 || p.vocab > kMaxRow) return cudaErrorInvalidValue;
-  static const int most = largest_cluster(sample_kernel, kRowThreads, p.shared_bytes / 2);
-  const RowSplit split = split_rows(p.rows, p.vocab, p.num_sms, p.shared_bytes, most, sizeof(SampleShared));
-  const Launch how{.grid = dim3(static_cast<unsigned>(p.rows * split.cluster)),
-                   .block = dim3(kRowThreads),
-                   .shared_bytes = sizeof(SampleShared) + static_cast<size_t>(split.slice) * sizeof(float),
-                   .stream = stream};
-  return launch_clusters(how, split.cluster, sample_kernel, p, split.slice > 0);
+  return launch_rows<SampleShared>(sample_kernel, p, stream);
 }
 
 }  // namespace pegainfer::cuda
