@@ -11,10 +11,10 @@
 
 namespace pegainfer::cuda {
 
-inline constexpr int kTileTokens = 16;     // divides every block size
-inline constexpr int kSplitUnit = 4;       // tiles: one for each warp of a decode CTA
-inline constexpr int kWholeUnits = 4;      // a context of so many is done sooner than its splits would meet
-inline constexpr int kMinUnits = 2;        // of a split: 64 positions a split cost more to join than they save
+inline constexpr int kTileTokens = 16;  // divides every block size
+inline constexpr int kSplitUnit = 4;    // tiles: one for each warp of a decode CTA
+inline constexpr int kWholeUnits = 4;   // a context of so many is done sooner than its splits would meet
+inline constexpr int kMinUnits = 2;     // of a split: 64 positions a split cost more to join than they save
 inline constexpr int kMaxSplitUnits = 16;  // beyond 1024 positions a split costs balance and gains little
 inline constexpr int kMaxChunks = 2048;    // splits of a step, which bounds the partial results
 inline constexpr int kMaxSplits = 256;     // of a sequence
@@ -50,16 +50,6 @@ constexpr ContextTiles seen_tiles(int context, int window) {
   return {first / kTileTokens, (context + kTileTokens - 1) / kTileTokens};
 }
 
-// Pieces of each of more items than slots, so that the last round is not nearly empty: the number, up to 4, whose
-// rounds take least when a piece costs a tenth of an item beside its share.
-constexpr int64_t even_splits(int64_t items, int64_t slots, int64_t units) {
-  int64_t best = 1;
-  const auto rounds = [&](int64_t n) { return (items * n + slots - 1) / slots; };
-  for (int64_t n = 2; n <= 4 && units >= kWholeUnits * n; ++n)
-    if (rounds(n) * (10 + n) * best < rounds(best) * (10 + best) * n) best = n;
-  return best;
-}
-
 // Splits of a context: as many as fill the device once if every sequence had this context, each of 128
 // positions or more; short ones stay whole. Contexts too long for that are cut into about 1024 positions
 // (2048 for a single one), 1536 at most, unless that makes too many: just beyond 1024 two halves would take
@@ -78,8 +68,7 @@ constexpr int num_splits(int context, const SplitRule& rule) {
   int64_t splits = (units + length - 1) / length;
   if (fit == 0 || length > longest) {
     const int64_t about = (units + longest / 2) / longest;
-    const int64_t even = even_splits(items, slots, units);
-    splits = about > even ? about : even;
+    splits = about > 1 ? about : 1;
   }
   const int64_t most = max_splits(rule.num_seqs);
   return static_cast<int>(splits < most ? splits : most);
