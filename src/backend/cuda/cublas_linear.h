@@ -63,8 +63,8 @@ class CublasLinear {
  private:
   using Key = AlgorithmStore::Key;
   static constexpr int kMaxCandidates = 8;
-  static constexpr float kNearBest = 1.08F;
-  static constexpr int kFinalRounds = 4;
+  static constexpr float kNearBest = 1.05F;
+  static constexpr int kFinalRounds = 2;
 
   struct Seen {
     CublasProblem problem;
