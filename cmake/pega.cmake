@@ -38,7 +38,8 @@ function(pega_test name)
   # What is tested is optimised in full; the tests themselves need not be, and -O1 takes a third less time to compile. GCC 12 then
   # sees std::string leave its bounds where it does not; src/ has these warnings at -O2, and the tests run under ASan.
   target_compile_options(${name}_test PRIVATE
-    $<$<CONFIG:Release>:-O1 -Wno-array-bounds -Wno-stringop-overflow -Wno-restrict -Wno-maybe-uninitialized>)
+    $<$<CONFIG:Release>:-O1 -Wno-array-bounds -Wno-stringop-overflow -Wno-restrict -Wno-maybe-uninitialized>
+    $<$<CONFIG:Debug>:-Wno-array-bounds -Wno-stringop-overflow -Wno-restrict>)
   target_precompile_headers(${name}_test REUSE_FROM pega_test_headers)
   if("unit" IN_LIST ARG_LABELS OR "ops" IN_LIST ARG_LABELS)
     add_dependencies(unit_and_ops_tests ${name}_test)
