@@ -3,13 +3,13 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <system_error>
 #include <utility>
 
+#include "base/environment.h"
 #include "base/file.h"
 
 namespace pegainfer {
@@ -19,12 +19,6 @@ namespace fs = std::filesystem;
 
 constexpr uint64_t kMaxFileBytes = uint64_t{1} << 20;
 constexpr const char* kFirstLine = "pegainfer algorithms 1";
-
-std::optional<fs::path> environment(const char* name) {
-  const char* value = std::getenv(name);
-  if (value == nullptr || *value == '\0') return std::nullopt;
-  return fs::path(value);
-}
 
 // Lines: the first, the identity, one a choice, and their number.
 std::optional<std::map<AlgorithmStore::Key, AlgorithmStore::Algorithm>> parse(const std::string& text,
@@ -107,9 +101,9 @@ Status AlgorithmStore::save() {
 }
 
 std::string AlgorithmStore::path_of(const std::string& name) {
-  if (const auto folder = environment("PEGAINFER_CACHE_DIR")) return *folder / name;
-  if (const auto folder = environment("XDG_CACHE_HOME")) return *folder / "pegainfer" / name;
-  if (const auto home = environment("HOME")) return *home / ".cache" / "pegainfer" / name;
+  if (const auto folder = environment("PEGAINFER_CACHE_DIR")) return fs::path(*folder) / name;
+  if (const auto folder = environment("XDG_CACHE_HOME")) return fs::path(*folder) / "pegainfer" / name;
+  if (const auto home = environment("HOME")) return fs::path(*home) / ".cache" / "pegainfer" / name;
   return {};
 }
 

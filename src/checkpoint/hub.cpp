@@ -8,6 +8,7 @@
 #include <optional>
 #include <system_error>
 
+#include "base/environment.h"
 #include "base/file.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/names.h"
@@ -16,12 +17,6 @@ namespace pegainfer {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::optional<std::string> environment(const char* name) {
-  const char* value = std::getenv(name);
-  if (value == nullptr || *value == '\0') return std::nullopt;
-  return std::string(value);
-}
 
 // Empty when not even a home is known.
 fs::path cache_folder() {
