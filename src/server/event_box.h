@@ -53,7 +53,7 @@ class EventBox : public std::enable_shared_from_this<EventBox> {
     if (next_ == delivering_.size() && !refill()) return;
     const size_t end = std::min(next_ + kSlice, delivering_.size());
     while (next_ < end) deliver_(std::move(delivering_[next_++]));
-    post();
+    if (next_ < delivering_.size() || refill()) post();
   }
 
   // False: nothing is there, and the next put() wakes this thread again.
