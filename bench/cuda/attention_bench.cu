@@ -203,7 +203,7 @@ struct Bench {
     const double us = measure(launches, [&](int i) {
       PagedAttention p = b.p;
       p.kv = cache + static_cast<size_t>(i % b.layers) * b.layer_elements;
-      check(decode_attention(p, work, device, stream), "decode");
+      check(decode_attention(p, nullptr, work, device, stream), "decode");
     });
     const double bytes = b.kv_tokens * 4.0 * model.kv_heads * model.head_dim;
     std::printf("decode  %-18s %9.2f us  %7.0f GB/s  %5.1f %%   (list %.2f us, %.1f MB)\n", name, us,

@@ -60,6 +60,10 @@ cuda::DecodePlan decode_plan(const BatchView& batch, int num_sms, int window, st
           .num_chunks = headers + (window > 0 ? 1 : 0)};
 }
 
+// Whether decode may make its heads itself (has_decode_with_heads() has the rest), for which begin_step()
+// settles.
+bool may_fuse_heads(const BatchView& batch) { return batch.num_seqs > 1 && batch.max_query_len == 1; }
+
 }  // namespace
 
 void CudaOps::begin_step(const BatchView& batch) {
@@ -68,7 +72,7 @@ void CudaOps::begin_step(const BatchView& batch) {
   std::byte* scratch = attention_scratch_.get(AttentionScratch::of(batch.num_seqs, 0, 0).bytes);
   context_.note("begin_step", cuda::plan_decode(decode_plan(batch, context_.device().num_sms, 0, scratch),
                                                 context_.stream()));
-  context_.note("begin_step", cuda::settle(context_.stream()));
+  if (may_fuse_heads(batch)) context_.note("begin_step", cuda::settle(context_.stream()));
 }
 
 void CudaOps::paged_attention(Tensor q, const AttentionParams& params, const BatchView& batch, Tensor out) {
@@ -87,8 +91,7 @@ void CudaOps::attention(Tensor q, Tensor k, Tensor v, const QkNormRope& rope, co
   check_heads(params, batch);
   const cuda::PagedAttention p = paged(q, params, batch, out);
   const cuda::QkNormRopeParams heads = rope_store_params(q, k, v, rope, params.layer, batch);
-  if (batch.num_seqs > 0 && batch.max_query_len == 1 &&
-      has_decode_with_heads(p, heads, attention_device(context_.device()))) {
+  if (may_fuse_heads(batch) && has_decode_with_heads(p, heads, attention_device(context_.device()))) {
     attend(p, &heads, batch);
   } else {
     Ops::attention(q, k, v, rope, params, batch, out);
@@ -116,11 +119,8 @@ void CudaOps::attend(const cuda::PagedAttention& p, const cuda::QkNormRopeParams
         .partials = reinterpret_cast<float*>(scratch + at.partials),
         .counters = reinterpret_cast<unsigned*>(scratch + AttentionScratch::kCounters),
         .taken = reinterpret_cast<unsigned*>(scratch + AttentionScratch::kTaken),
-        .settled = !makes_list};
-    context_.note("paged_attention",
-                  heads == nullptr
-                      ? cuda::decode_attention(p, work, device, context_.stream())
-                      : cuda::decode_attention_with_heads(p, *heads, work, device, context_.stream()));
+        .settled = !makes_list && may_fuse_heads(batch)};
+    context_.note("paged_attention", cuda::decode_attention(p, heads, work, device, context_.stream()));
   }
   if (batch.max_query_len > 1) {
     auto* counters = reinterpret_cast<unsigned*>(scratch + AttentionScratch::kPrefillCounters);

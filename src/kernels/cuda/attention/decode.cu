@@ -225,11 +225,14 @@ cudaError_t launch_decode(const PagedAttention& p, const QkNormRopeParams* heads
   if constexpr (can_fuse_heads(kHeadDim)) {
     if (heads != nullptr) return launch(how, decode_kernel<kHeadDim, kStages, true>, p, work, *heads);
   }
+  if (heads != nullptr) return cudaErrorInvalidValue;  // has_decode_with_heads() was not asked
   return launch(how, decode_kernel<kHeadDim, kStages, false>, p, work, QkNormRopeParams{});
 }
 
-cudaError_t decode(const PagedAttention& p, const QkNormRopeParams* heads, const DecodeWork& work,
-                   const AttentionDevice& device, cudaStream_t stream) {
+}  // namespace
+
+cudaError_t decode_attention(const PagedAttention& p, const QkNormRopeParams* heads, const DecodeWork& work,
+                             const AttentionDevice& device, cudaStream_t stream) {
   if (p.num_seqs == 0) return cudaSuccess;
   switch (p.head_dim) {
     case 64: return launch_decode<64, 4>(p, heads, work, device, stream);
@@ -241,24 +244,11 @@ cudaError_t decode(const PagedAttention& p, const QkNormRopeParams* heads, const
   }
 }
 
-}  // namespace
-
-cudaError_t decode_attention(const PagedAttention& p, const DecodeWork& work, const AttentionDevice& device,
-                             cudaStream_t stream) {
-  return decode(p, nullptr, work, device, stream);
-}
-
 bool has_decode_with_heads(const PagedAttention& p, const QkNormRopeParams& heads,
                            const AttentionDevice& device) {
   const int64_t items = int64_t{p.num_seqs} * p.num_kv_heads * head_parts(p.group());
   return can_fuse_heads(p.head_dim) && has_tensor_path(p) && rope_in_vectors(heads) && heads.store &&
          p.num_tokens == p.num_seqs && p.num_seqs > 1 && items <= device.num_sms;
-}
-
-cudaError_t decode_attention_with_heads(const PagedAttention& p, const QkNormRopeParams& heads,
-                                        const DecodeWork& work, const AttentionDevice& device,
-                                        cudaStream_t stream) {
-  return decode(p, &heads, work, device, stream);
 }
 
 }  // namespace pegainfer::cuda

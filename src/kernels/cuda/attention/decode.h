@@ -29,18 +29,14 @@ struct DecodeWork {
   unsigned* taken = nullptr;     // two words, likewise
   bool settled = false;          // settle() came after list and tables
 };
-// The rows of the sequences with one query token, which the list holds. A context of 0 gives zeros.
-cudaError_t decode_attention(const PagedAttention& p, const DecodeWork& work, const AttentionDevice& device,
-                             cudaStream_t stream);
-
-// qk_norm_rope() with its storing, and decode_attention() behind it, as one kernel, to the same bits; for
-// batches in which every sequence decodes. q and k are left as they were. Only while a CTA has about one
-// item, for it makes the heads of an item before it begins with it; and not for a single sequence, whose
-// items are too short to gain.
+// The rows of the sequences with one query token, which the list holds. A context of 0 gives zeros. With
+// `heads`, which may be null: qk_norm_rope() of these with its storing on the way, to the same bits, for
+// batches in which every sequence decodes; q and k are left as they were.
+cudaError_t decode_attention(const PagedAttention& p, const QkNormRopeParams* heads, const DecodeWork& work,
+                             const AttentionDevice& device, cudaStream_t stream);
+// Whether decode_attention() takes `heads`: only while a CTA has about one item, for it makes the heads of an
+// item before it begins with it; and not for a single sequence, whose items are too short to gain.
 [[nodiscard]] bool has_decode_with_heads(const PagedAttention& p, const QkNormRopeParams& heads,
                                          const AttentionDevice& device);
-cudaError_t decode_attention_with_heads(const PagedAttention& p, const QkNormRopeParams& heads,
-                                        const DecodeWork& work, const AttentionDevice& device,
-                                        cudaStream_t stream);
 
 }  // namespace pegainfer::cuda
