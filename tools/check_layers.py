@@ -35,11 +35,13 @@ ALLOWED: dict[str, set[str]] = {
     "bench": {"base", "engine", "kv", "runner/step_executor.h", "sampling", "scheduler", "sim"},
     "metrics": {"base", "engine/engine_observer.h", "scheduler/step_plan.h"},
     "trace": {"base", "engine/engine_observer.h", "scheduler/step_plan.h"},
+    "chat/jinja": {"base"},
+    "chat": {"base", "chat/jinja"},
     "server/http": {"base"},
-    "server/openai": {"base", "sampling", "tokenizer", "engine"},
-    "server": {"base", "sampling", "tokenizer", "engine", "server/http", "server/openai"},
+    "server/openai": {"base", "sampling", "tokenizer", "engine", "chat"},
+    "server": {"base", "sampling", "tokenizer", "engine", "chat", "server/http", "server/openai"},
     "apps": {"base", "backend/cards.h", "backend/cuda_probe.h", "backend/cpu/machine.h", "bench", "checkpoint",
-             "tokenizer", "sampling", "engine", "metrics", "trace", "server", "server/http", "server/openai", "sim"},
+             "tokenizer", "sampling", "chat", "engine", "metrics", "trace", "server", "server/http", "server/openai", "sim"},
 }
 # Heavy headers that only implementation files may include (build time), and device headers by folder.
 CPP_ONLY = ("boost/", "base/json.h", "CLI/", "spdlog/", "prometheus/")

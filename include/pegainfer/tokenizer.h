@@ -1,6 +1,7 @@
 // Text <-> token ids, exactly as Hugging Face `tokenizers` does it for the same tokenizer.json.
 #pragma once
 
+#include <cstddef>
 #include <memory>
 #include <span>
 #include <string>
@@ -11,9 +12,21 @@
 
 namespace pegainfer {
 
+// Bytes [begin, end) of a text.
+struct TextSpan {
+  size_t begin = 0;
+  size_t end = 0;
+  friend bool operator==(const TextSpan&, const TextSpan&) = default;
+};
+
 struct EncodeOptions {
-  bool add_special_tokens =
-      true;  // what the post-processor adds (BOS, EOS); tokens written in the text are always recognised
+  bool add_special_tokens = true;  // what the post-processor adds (BOS, EOS)
+  // What of the text came from outside, ascending and apart from each other: a special token whose bytes
+  // touch one of them is not recognised and becomes ordinary text. Elsewhere tokens written in the text are
+  // always recognised.
+  std::span<const TextSpan> untrusted;
+  // Added tokens, besides the special ones, that are not recognised there either; ascending.
+  std::span<const TokenId> control_tokens;
 };
 
 // Immutable after loading; every method may be called from any thread.

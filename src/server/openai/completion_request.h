@@ -1,73 +1,24 @@
 // POST /v1/completions: from the body to what the engine and the formatter need.
 #pragma once
 
-#include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 #include <variant>
 #include <vector>
 
-#include "pegainfer/engine.h"
+#include "pegainfer/ids.h"
 #include "pegainfer/result.h"
-#include "pegainfer/sampling_params.h"
+#include "server/openai/generation_options.h"
 
 namespace pegainfer::openai {
 
-// What one request may ask for.
-struct ApiLimits {
-  int max_n = 8;                // choices for one prompt
-  size_t max_prompts = 1024;    // prompts of one request, and choices in all
-  size_t max_stops = 16;        // stop strings
-  size_t max_stop_bytes = 256;  // bytes of each
-  size_t max_stop_token_ids = 256;
-  int max_logprobs = 5;
-};
-
-// What the model's authors recommend (generation_config.json): used where the request says nothing.
-struct SamplingDefaults {
-  std::optional<double> temperature;
-  std::optional<double> top_p;
-  std::optional<double> min_p;
-  std::optional<int> top_k;
-};
-
-// The facts about the server that decide whether a request is valid.
-struct RequestContext {
-  std::span<const std::string> model_names;  // the first is the one answers carry when the request names none
-  const EngineInfo& engine;
-  const SamplingDefaults& defaults;
-  const ApiLimits& limits;
-};
-
-struct StreamOptions {
-  bool include_usage = false;     // a last chunk with usage and no choices
-  bool continuous_usage = false;  // usage so far on every chunk
-};
-
 using Prompt = std::variant<std::string, std::vector<TokenId>>;
 
-struct CompletionRequest {
-  std::string model;
-  std::vector<Prompt> prompts;
-  int n = 1;  // choices for each prompt; choice index = prompt index * n + j
-  SamplingParams sampling;
-  bool max_tokens_given = false;  // false: sampling.max_tokens may shrink to what the context leaves
-  std::vector<std::string> stop;
-  bool include_stop = false;  // the stop string stays in the text
+struct CompletionRequest : GenerationOptions {
+  std::vector<Prompt> prompts;  // choice index = prompt index * n + j
   bool echo = false;
   int logprobs = -1;
-  bool tokens_as_ids = false;  // "token_id:5" in place of texts in logprobs
-  bool return_token_ids = false;
   bool add_special_tokens = true;
-  bool skip_special_tokens = true;
-  std::optional<int> truncate_prompt_tokens;  // keep the last so many
-  int priority = 0;                           // lower goes first
-  std::optional<double> timeout;              // seconds until it ends, wherever it is then
-  std::string cache_salt;                     // only requests with the same one share cached prefixes
-  std::string request_id;                     // the client's name for it, in traces; "": none
-  bool stream = false;
-  StreamOptions stream_options;
 };
 
 Result<CompletionRequest> parse_completion(std::string_view body, const RequestContext& context);
