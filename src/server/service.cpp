@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "server/completion_job.h"
 #include "server/openai/models.h"
 #include "server/openai/tokenize.h"
 #include "server/version.h"
@@ -30,13 +31,6 @@ void answer_error(http::Responder& responder, const Error& error) {
 
 openai::ApiError unavailable(std::string message, std::string code) {
   return {503, std::move(message), "unavailable_error", "", std::move(code), 1};
-}
-
-size_t text_bytes(const openai::CompletionRequest& request) {
-  size_t bytes = 0;
-  for (const openai::Prompt& prompt : request.prompts)
-    if (const auto* text = std::get_if<std::string>(&prompt)) bytes += text->size();
-  return bytes;
 }
 
 }  // namespace
@@ -97,45 +91,49 @@ void Service::version(const http::Request& /*request*/, http::ResponderPtr respo
 }
 
 // --------------------------------------------------------------------------------------------------
-// completions
+// requests that generate
 
 void Service::completions(const http::Request& request, http::ResponderPtr responder) {
   const ServedModel* model = ready_model(*responder);
   if (model == nullptr) return;
-  auto parsed = openai::parse_completion(request.body, {.model_names = model->names,
-                                                        .engine = model->engine->info(),
-                                                        .defaults = model->defaults,
-                                                        .limits = options_.api});
+  auto parsed = openai::parse_completion(request.body, request_context(*model));
   if (!parsed) return answer_error(*responder, parsed.error());
-  auto new_job = std::make_unique<CompletionJob>(*model, *std::move(parsed), responder);
-  if (const Status reserved = new_job->reserve(); !reserved) {
+  accept(std::make_unique<CompletionJob>(*model, *std::move(parsed), responder), request, responder);
+}
+
+openai::RequestContext Service::request_context(const ServedModel& model) const {
+  return {.model_names = model.names,
+          .engine = model.engine->info(),
+          .defaults = model.defaults,
+          .limits = options_.api};
+}
+
+void Service::accept(std::unique_ptr<GenerationJob> job, const http::Request& request,
+                     const http::ResponderPtr& responder) {
+  if (const Status reserved = job->reserve(); !reserved) {
     openai::ApiError error = openai::to_api_error(reserved.error());
     if (error.status == 429) error.retry_after = retry_after();
     return responder->send(to_response(error));
   }
-  const openai::CompletionRequest& asked = new_job->request();
-  new_job->set_timeout(asked.timeout ? std::chrono::duration<double>(*asked.timeout)
-                                     : options_.request_timeout);
-  new_job->set_request_id(asked.request_id.empty() ? request.request_id : asked.request_id);
+  const openai::GenerationOptions& asked = job->options();
+  job->set_timeout(asked.timeout ? std::chrono::duration<double>(*asked.timeout) : options_.request_timeout);
+  job->set_request_id(asked.request_id.empty() ? request.request_id : asked.request_id);
   const uint64_t id = ++num_jobs_started_;
   responder->on_disconnect([this, id] { abandon(id); });
-  auto& job = jobs_[id] = std::move(new_job);
-  if (text_bytes(job->request()) <= kEncodeInline)
-    return start_job(id, CompletionJob::encode_prompts(job->request(), *model->tokenizer));
+  const bool short_text = job->text_bytes() <= kEncodeInline;
+  GenerationJob::Encoder encode = job->encoder();
+  jobs_[id] = std::move(job);
+  if (short_text) return start_job(id, encode());
 
-  // The job may be gone before the worker is done, so it gets a copy of its own.
-  auto shared = std::make_shared<const openai::CompletionRequest>(job->request());
-  const bool accepted = worker_.run([this, id, shared, tokenizer = model->tokenizer, poster = *poster_] {
-    poster.post([this, id, prompts = CompletionJob::encode_prompts(*shared, *tokenizer)]() mutable {
-      start_job(id, std::move(prompts));
-    });
+  const bool accepted = worker_.run([this, id, encode = std::move(encode), poster = *poster_] {
+    poster.post([this, id, prompts = encode()]() mutable { start_job(id, std::move(prompts)); });
   });
   if (accepted) return;
   jobs_.erase(id);
   answer_error(*responder, resource_exhausted("too many long prompts are waiting to be tokenized"));
 }
 
-void Service::start_job(uint64_t id, std::vector<std::vector<TokenId>> prompts) {
+void Service::start_job(uint64_t id, Result<GenerationJob::Prompts> prompts) {
   const auto found = jobs_.find(id);
   if (found == jobs_.end()) return;
   found->second->start(std::move(prompts), [this, id](size_t choice) -> TokenSink {
@@ -163,7 +161,7 @@ int Service::retry_after() const {
 void Service::abandon(uint64_t id) {
   const auto found = jobs_.find(id);
   if (found == jobs_.end()) return;
-  LOG_DEBUG("completion {}: the client has left", id);
+  LOG_DEBUG("request {}: the client has left", id);
   found->second->abandon();
   poster_->post([this, id] { jobs_.erase(id); });
 }

@@ -9,8 +9,8 @@
 #include <string>
 #include <unordered_map>
 
-#include "server/completion_job.h"
 #include "server/event_box.h"
+#include "server/generation_job.h"
 #include "server/http/responder.h"
 #include "server/http/server.h"
 #include "server/options.h"
@@ -52,7 +52,11 @@ class Service {
   const ServedModel* ready_model(http::Responder& responder) const;
   [[nodiscard]] std::optional<openai::ApiError> unready() const;
   [[nodiscard]] openai::ApiError loading_error() const;
-  void start_job(uint64_t job, std::vector<std::vector<TokenId>> prompts);
+  [[nodiscard]] openai::RequestContext request_context(const ServedModel& model) const;
+  // Takes a place for it in the queue, makes its prompts and starts it; or answers with the error.
+  void accept(std::unique_ptr<GenerationJob> job, const http::Request& request,
+              const http::ResponderPtr& responder);
+  void start_job(uint64_t job, Result<GenerationJob::Prompts> prompts);
   void deliver(EventBox::Item item);
   [[nodiscard]] int retry_after() const;
   void abandon(uint64_t job);
@@ -67,7 +71,7 @@ class Service {
   bool draining_ = false;
   uint64_t num_jobs_started_ = 0;
   double mean_job_seconds_ = 0;  // of late, for retry-after
-  std::unordered_map<uint64_t, std::unique_ptr<CompletionJob>> jobs_;
+  std::unordered_map<uint64_t, std::unique_ptr<GenerationJob>> jobs_;
   std::unordered_map<uint64_t, http::ResponderPtr> waiting_;  // for the worker
   Worker worker_;                                             // last: its work refers to what is above
 };

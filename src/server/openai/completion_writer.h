@@ -69,7 +69,6 @@ class CompletionWriter {
   // "data: {..}\n\n"; `usage` so far of the whole request.
   [[nodiscard]] std::string chunk(int index, const ChoicePart& part, const Usage& usage) const;
   [[nodiscard]] std::string usage_chunk(const Usage& usage) const;
-  static constexpr std::string_view kDone = "data: [DONE]\n\n";
 
   // Whether a part is worth a chunk of its own.
   [[nodiscard]] bool worth_sending(const ChoicePart& part) const;
