@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -22,8 +23,9 @@ struct TextSpan {
 struct EncodeOptions {
   bool add_special_tokens = true;  // what the post-processor adds (BOS, EOS)
   // What of the text came from outside, ascending and apart from each other: a special token whose bytes
-  // touch one of them is not recognised and becomes ordinary text. Elsewhere tokens written in the text are
-  // always recognised.
+  // touch one of them is not recognised and becomes ordinary text, as with Hugging Face's
+  // `split_special_tokens`. Elsewhere tokens written in the text are always recognised, and the ids of
+  // ordinary text are those of the text without spans.
   std::span<const TextSpan> untrusted;
   // Added tokens, besides the special ones, that are not recognised there either; ascending.
   std::span<const TokenId> control_tokens;
@@ -63,6 +65,12 @@ class Tokenizer {
   [[nodiscard]] virtual int vocab_size() const = 0;  // one more than the largest id, added tokens included
   [[nodiscard]] virtual bool is_special(TokenId id) const = 0;
   [[nodiscard]] virtual TokenId token_to_id(std::string_view token) const = 0;  // -1 when there is none
+  // The tokens, besides the special ones, that are recognised wherever a text writes them.
+  [[nodiscard]] virtual std::map<TokenId, std::string> plain_added_tokens() const { return {}; }
 };
+
+// For EncodeOptions::control_tokens: the tokens that a chat template's source names although the vocabulary
+// does not call them special, such as "<think>". Only marks count, not words, blanks or punctuation.
+[[nodiscard]] std::vector<TokenId> tokens_named_in(const Tokenizer& tokenizer, std::string_view text);
 
 }  // namespace pegainfer

@@ -20,10 +20,14 @@ bool is_word_at(std::string_view text, size_t pos) {
 
 }  // namespace
 
+bool ControlGuard::is_control(TokenId id) const {
+  return std::binary_search(control.begin(), control.end(), id);
+}
+
 void AddedTokenMatcher::add(std::string_view pattern, const AddedToken& token) {
   if (pattern.empty()) return;
   patterns_.emplace_back(std::string(pattern), tokens_.size());
-  tokens_.push_back({token.id, token.single_word, token.lstrip, token.rstrip});
+  tokens_.push_back({token.id, token.special, token.single_word, token.lstrip, token.rstrip});
 }
 
 void AddedTokenMatcher::finish() {
@@ -69,13 +73,18 @@ void AddedTokenMatcher::finish() {
   patterns_ = {};
 }
 
-bool AddedTokenMatcher::match_at(std::string_view text, size_t pos, Found* found) const {
+bool AddedTokenMatcher::match_at(std::string_view text, size_t pos, const ControlGuard* guard,
+                                 Found* found) const {
+  const auto allowed = [&](const Flags& token, size_t end) {
+    if (guard == nullptr) return true;
+    return !(token.special || guard->is_control(token.id)) || !touches(guard->untrusted, pos, end);
+  };
   uint32_t node = start_[static_cast<unsigned char>(text[pos])];
   bool any = false;
   size_t i = pos + 1;
   while (true) {
     const Node& n = nodes_[node];
-    if (n.token >= 0) {
+    if (n.token >= 0 && allowed(tokens_[static_cast<size_t>(n.token)], i)) {
       *found = {pos, i, static_cast<size_t>(n.token)};
       any = true;
     }
@@ -91,7 +100,8 @@ bool AddedTokenMatcher::match_at(std::string_view text, size_t pos, Found* found
   }
 }
 
-bool AddedTokenMatcher::next(std::string_view text, size_t pos, Found* found) const {
+bool AddedTokenMatcher::next(std::string_view text, size_t pos, const ControlGuard* guard,
+                             Found* found) const {
   if (tokens_.empty()) return false;
   while (pos < text.size()) {
     if (only_first_byte_ >= 0) {
@@ -102,7 +112,7 @@ bool AddedTokenMatcher::next(std::string_view text, size_t pos, Found* found) co
       ++pos;
       continue;
     }
-    if (match_at(text, pos, found)) return true;
+    if (match_at(text, pos, guard, found)) return true;
     ++pos;
   }
   return false;

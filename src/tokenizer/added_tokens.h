@@ -3,12 +3,14 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "pegainfer/ids.h"
+#include "tokenizer/spans.h"
 
 namespace pegainfer {
 
@@ -20,6 +22,17 @@ struct AddedToken {
   bool lstrip = false;       // takes the white space before it
   bool rstrip = false;       // takes the white space behind it
   bool normalized = true;    // looked for in the normalized text, in its own normalized form
+};
+
+// Where tokens are not recognised: a special one, or one of `control`, whose own bytes (not the white space
+// it strips) touch text from outside. What is found in its place is the longest token that may be there, be
+// it shorter or further on. Hugging Face's `encode_special_tokens` goes on behind the token it leaves out,
+// which would let the end of an untrusted text swallow the beginning of a trusted token.
+struct ControlGuard {
+  std::span<const TextSpan> untrusted;  // of the text that is cut
+  std::span<const TokenId> control;     // ascending
+
+  [[nodiscard]] bool is_control(TokenId id) const;
 };
 
 // Finds the longest of a set of strings at the leftmost place: a trie, walked from every place where the
@@ -35,10 +48,15 @@ class AddedTokenMatcher {
   // As in `tokenizers`, a token that strips white space can overlap the one behind it.
   template <class Visit>
   void split(std::string_view text, Visit&& visit) const {
+    split(text, nullptr, std::forward<Visit>(visit));
+  }
+  // `guard` may be null.
+  template <class Visit>
+  void split(std::string_view text, const ControlGuard* guard, Visit&& visit) const {
     size_t done = 0;
     Found found;
     size_t pos = 0;
-    while (next(text, pos, &found)) {
+    while (next(text, pos, guard, &found)) {
       pos = found.end;
       if (!fits(text, done, &found)) continue;
       if (done < found.begin) visit(done, found.begin, TokenId{-1});
@@ -51,7 +69,7 @@ class AddedTokenMatcher {
  private:
   struct Flags {
     TokenId id;
-    bool single_word, lstrip, rstrip;
+    bool special, single_word, lstrip, rstrip;
   };
   struct Found {
     size_t begin = 0;
@@ -68,8 +86,8 @@ class AddedTokenMatcher {
     uint32_t target;
   };
 
-  bool next(std::string_view text, size_t pos, Found* found) const;
-  [[nodiscard]] bool match_at(std::string_view text, size_t pos, Found* found) const;
+  bool next(std::string_view text, size_t pos, const ControlGuard* guard, Found* found) const;
+  bool match_at(std::string_view text, size_t pos, const ControlGuard* guard, Found* found) const;
   // Applies single_word and the stripping; false when the token does not count here.
   bool fits(std::string_view text, size_t done, Found* found) const;
 

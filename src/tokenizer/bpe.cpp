@@ -101,12 +101,9 @@ void Bpe::make_symbols(std::string_view piece, std::vector<TokenId>& symbols) co
   if (unk_waits) symbols.push_back(options_.unk);
 }
 
-void Bpe::encode_uncached(std::string_view piece, Scratch& scratch) const {
-  auto& symbols = scratch.symbols_;
-  make_symbols(piece, symbols);
-  merges_.apply(symbols, scratch.merges_);
+// Inner characters that found no partner fall back like any unknown one.
+void Bpe::resolve_inner(std::vector<TokenId>& symbols) const {
   if (inner_codes_.empty()) return;
-  // Inner characters that found no partner fall back like any unknown one.
   const TokenId first_inner = vocab_.size();
   if (std::none_of(symbols.begin(), symbols.end(), [&](TokenId id) { return id >= first_inner; })) return;
   std::vector<TokenId> done;
@@ -126,6 +123,23 @@ void Bpe::encode_uncached(std::string_view piece, Scratch& scratch) const {
     }
   }
   symbols.swap(done);
+}
+
+void Bpe::encode_uncached(std::string_view piece, Scratch& scratch) const {
+  make_symbols(piece, scratch.symbols_);
+  merges_.apply(scratch.symbols_, scratch.merges_);
+  resolve_inner(scratch.symbols_);
+}
+
+void Bpe::encode_by_merges(std::string_view piece, Scratch& scratch, std::vector<TokenId>& out) const {
+  encode_uncached(piece, scratch);
+  out.insert(out.end(), scratch.symbols_.begin(), scratch.symbols_.end());
+}
+
+void Bpe::spell(TokenId id, Scratch& scratch, std::vector<TokenId>& out) const {
+  make_symbols(vocab_.form(id), scratch.symbols_);
+  resolve_inner(scratch.symbols_);
+  out.insert(out.end(), scratch.symbols_.begin(), scratch.symbols_.end());
 }
 
 void Bpe::encode(std::string_view piece, Scratch& scratch, std::vector<TokenId>& out) const {

@@ -56,6 +56,12 @@ class Bpe {
   // Appends the ids of `piece`: valid UTF-8, not empty; in a byte-level vocabulary its plain bytes.
   void encode(std::string_view piece, Scratch& scratch, std::vector<TokenId>& out) const;
 
+  // The same by merges alone: no token because the whole piece is one.
+  void encode_by_merges(std::string_view piece, Scratch& scratch, std::vector<TokenId>& out) const;
+  // What the text of the token `id` is without any merge.
+  void spell(TokenId id, Scratch& scratch, std::vector<TokenId>& out) const;
+
+  [[nodiscard]] TokenId unknown() const { return options_.unk; }
   [[nodiscard]] const Vocab& vocab() const { return vocab_; }
 
  private:
@@ -70,6 +76,7 @@ class Bpe {
 
   [[nodiscard]] Start start_of(std::string_view character) const;
   void make_symbols(std::string_view piece, std::vector<TokenId>& symbols) const;
+  void resolve_inner(std::vector<TokenId>& symbols) const;
   void encode_uncached(std::string_view piece, Scratch& scratch) const;
 
   Vocab vocab_;

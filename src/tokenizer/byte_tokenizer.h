@@ -1,5 +1,5 @@
 // ByteTokenizer: a token per byte, for servers without a model and models without a tokenizer. Ids 0 to 255
-// are bytes; special ones follow.
+// are bytes; special ones follow, which no text becomes, trusted or not.
 #pragma once
 
 #include <memory>

@@ -16,8 +16,9 @@ size_t first_character(std::string_view text, size_t origin) {
 class FormStep final : public Normalizer {
  public:
   explicit FormStep(unicode::Form form) : form_(form) {}
-  std::string_view apply(std::string_view text, std::string& buffer, size_t* origin) const override {
-    const std::string_view out = form_.apply(text, buffer);
+  std::string_view apply(std::string_view text, std::string& buffer, size_t* origin,
+                         Edits* edits) const override {
+    const std::string_view out = form_.apply(text, buffer, edits);
     if (out.data() != text.data()) *origin = first_character(out, *origin);
     return out;
   }
@@ -28,12 +29,17 @@ class FormStep final : public Normalizer {
 
 class LowercaseStep final : public Normalizer {
  public:
-  std::string_view apply(std::string_view text, std::string& buffer, size_t* origin) const override {
+  std::string_view apply(std::string_view text, std::string& buffer, size_t* origin,
+                         Edits* edits) const override {
     buffer.clear();
     buffer.reserve(text.size());
     for (size_t i = 0; i < text.size();) {
       const unicode::Char c = unicode::decode(text.data() + i);
+      const size_t before = buffer.size();
       unicode::append_lower(buffer, c.code);
+      if (edits != nullptr && buffer.size() - before != c.length) {
+        edits->add(i, i + c.length, before, buffer.size());
+      }
       i += c.length;
     }
     *origin = first_character(buffer, *origin);
@@ -44,7 +50,8 @@ class LowercaseStep final : public Normalizer {
 class StripStep final : public Normalizer {
  public:
   StripStep(bool left, bool right) : left_(left), right_(right) {}
-  std::string_view apply(std::string_view text, std::string& /*buffer*/, size_t* origin) const override {
+  std::string_view apply(std::string_view text, std::string& /*buffer*/, size_t* origin,
+                         Edits* edits) const override {
     const auto& classes = unicode::ClassTable::get();
     const auto is_space = [&](size_t at) {
       return (classes.of(unicode::decode(text.data() + at).code) & unicode::kSpace) != 0;
@@ -58,6 +65,10 @@ class StripStep final : public Normalizer {
       end = before;
     }
     *origin -= std::min(*origin, begin);
+    if (edits != nullptr) {
+      edits->add(0, begin, 0, 0);
+      edits->add(end, text.size(), end - begin, end - begin);
+    }
     return text.substr(begin, end - begin);
   }
 
@@ -69,11 +80,13 @@ class StripStep final : public Normalizer {
 class PrependStep final : public Normalizer {
  public:
   explicit PrependStep(std::string prefix) : prefix_(std::move(prefix)) {}
-  std::string_view apply(std::string_view text, std::string& buffer, size_t* origin) const override {
+  std::string_view apply(std::string_view text, std::string& buffer, size_t* origin,
+                         Edits* edits) const override {
     if (text.empty() || prefix_.empty()) return text;
     buffer.assign(prefix_);
     buffer += text;
     if (*origin > 0) *origin += prefix_.size();
+    if (edits != nullptr) edits->add(0, 0, 0, prefix_.size());
     return buffer;
   }
 
@@ -92,12 +105,13 @@ class ReplaceStringStep final : public Normalizer {
  public:
   ReplaceStringStep(std::string pattern, std::string content)
       : pattern_(std::move(pattern)), content_(std::move(content)) {}
-  std::string_view apply(std::string_view text, std::string& buffer, size_t* origin) const override {
+  std::string_view apply(std::string_view text, std::string& buffer, size_t* origin,
+                         Edits* edits) const override {
     const size_t at = text.find(pattern_);
     if (at == std::string_view::npos) return text;
     *origin = origin_after_replace(text, at, at + pattern_.size(), content_.size(), *origin);
-    buffer.assign(text.substr(0, at));
-    replace_all(text.substr(at), pattern_, content_, buffer);
+    buffer.clear();
+    replace_all(text, pattern_, content_, buffer, edits);
     return buffer;
   }
 
@@ -110,7 +124,8 @@ class ReplaceRegexStep final : public Normalizer {
  public:
   ReplaceRegexStep(std::unique_ptr<Regex> pattern, std::string content)
       : pattern_(std::move(pattern)), content_(std::move(content)) {}
-  std::string_view apply(std::string_view text, std::string& buffer, size_t* origin) const override {
+  std::string_view apply(std::string_view text, std::string& buffer, size_t* origin,
+                         Edits* edits) const override {
     if (text.empty()) return text;
     if (*origin > 0) {
       Regex::Finder finder(*pattern_, text);
@@ -120,7 +135,7 @@ class ReplaceRegexStep final : public Normalizer {
       }
     }
     buffer.clear();
-    replace_all(text, *pattern_, content_, buffer);
+    replace_all(text, *pattern_, content_, buffer, edits);
     return buffer;
   }
 
@@ -149,38 +164,58 @@ std::unique_ptr<Normalizer> make_replace(std::unique_ptr<Regex> pattern, std::st
 }
 
 std::string_view normalize(const Normalizers& normalizers, std::string_view text, std::string (&buffers)[2],
-                           size_t* origin) {
+                           size_t* origin, std::vector<TextSpan>* spans) {
   int free = 0;  // the buffer that does not hold `text`
+  Edits edits;
   for (const auto& step : normalizers) {
     std::string& buffer = buffers[free];
-    text = step->apply(text, buffer, origin);
+    text = step->apply(text, buffer, origin, spans == nullptr ? nullptr : &edits);
+    if (spans != nullptr) {
+      edits.map(*spans);
+      edits.clear();
+    }
     if (text.data() == buffer.data()) free = 1 - free;
   }
   return text;
 }
 
-void replace_all(std::string_view text, std::string_view pattern, std::string_view content,
-                 std::string& out) {
+namespace {
+
+// Appends `text` with [begin, end) of each match that `next` finds replaced.
+template <class Next>
+void replace_matches(std::string_view text, std::string_view content, std::string& out, Edits* edits,
+                     Next&& next) {
+  const size_t start = out.size();
   size_t done = 0;
-  for (size_t at = text.find(pattern); at != std::string_view::npos; at = text.find(pattern, done)) {
-    out += text.substr(done, at - done);
+  Regex::Match match;
+  while (next(done, &match)) {
+    out += text.substr(done, match.begin - done);
     out += content;
-    done = at + pattern.size();
+    if (edits != nullptr) {
+      edits->add(match.begin, match.end, out.size() - start - content.size(), out.size() - start);
+    }
+    done = match.end;
   }
   out += text.substr(done);
 }
 
-void replace_all(std::string_view text, const Regex& pattern, std::string_view content, std::string& out) {
+}  // namespace
+
+void replace_all(std::string_view text, std::string_view pattern, std::string_view content, std::string& out,
+                 Edits* edits) {
+  replace_matches(text, content, out, edits, [&](size_t done, Regex::Match* match) {
+    const size_t at = text.find(pattern, done);
+    *match = {at, at + pattern.size()};
+    return at != std::string_view::npos;
+  });
+}
+
+void replace_all(std::string_view text, const Regex& pattern, std::string_view content, std::string& out,
+                 Edits* edits) {
   if (text.empty()) return;
   Regex::Finder finder(pattern, text);
-  Regex::Match match;
-  size_t done = 0;
-  while (finder.next(&match)) {
-    out += text.substr(done, match.begin - done);
-    out += content;
-    done = match.end;
-  }
-  out += text.substr(done);
+  replace_matches(text, content, out, edits,
+                  [&](size_t /*done*/, Regex::Match* match) { return finder.next(match); });
 }
 
 }  // namespace pegainfer

@@ -7,7 +7,9 @@
 #include <string_view>
 #include <vector>
 
+#include "pegainfer/tokenizer.h"
 #include "tokenizer/regex.h"
+#include "tokenizer/spans.h"
 #include "tokenizer/unicode_normalize.h"
 
 namespace pegainfer {
@@ -18,7 +20,12 @@ class Normalizer {
  public:
   virtual ~Normalizer() = default;
   // `text` itself when nothing changes, else a view of `buffer`, which is overwritten. `text` is valid UTF-8.
-  virtual std::string_view apply(std::string_view text, std::string& buffer, size_t* origin) const = 0;
+  // What changed is added to `edits`, which may be null.
+  virtual std::string_view apply(std::string_view text, std::string& buffer, size_t* origin,
+                                 Edits* edits) const = 0;
+  std::string_view apply(std::string_view text, std::string& buffer, size_t* origin) const {
+    return apply(text, buffer, origin, nullptr);
+  }
 };
 
 using Normalizers = std::vector<std::unique_ptr<Normalizer>>;
@@ -30,12 +37,15 @@ std::unique_ptr<Normalizer> make_prepend(std::string text);
 std::unique_ptr<Normalizer> make_replace(std::string pattern, std::string content);  // pattern not empty
 std::unique_ptr<Normalizer> make_replace(std::unique_ptr<Regex> pattern, std::string content);
 
-// Runs all of them; the result views `text` or one of the two buffers.
+// Runs all of them; the result views `text` or one of the two buffers. `spans` of the text, when there are
+// any, become those of the result.
 std::string_view normalize(const Normalizers& normalizers, std::string_view text, std::string (&buffers)[2],
-                           size_t* origin);
+                           size_t* origin, std::vector<TextSpan>* spans = nullptr);
 
 // `text` with every occurrence of `pattern` replaced, appended to `out`.
-void replace_all(std::string_view text, std::string_view pattern, std::string_view content, std::string& out);
-void replace_all(std::string_view text, const Regex& pattern, std::string_view content, std::string& out);
+void replace_all(std::string_view text, std::string_view pattern, std::string_view content, std::string& out,
+                 Edits* edits = nullptr);
+void replace_all(std::string_view text, const Regex& pattern, std::string_view content, std::string& out,
+                 Edits* edits = nullptr);
 
 }  // namespace pegainfer

@@ -48,6 +48,7 @@ class PipelineTokenizer final : public Tokenizer {
   [[nodiscard]] int vocab_size() const override { return static_cast<int>(flags_.size()); }
   [[nodiscard]] bool is_special(TokenId id) const override { return (flags_of(id) & kSpecial) != 0; }
   [[nodiscard]] TokenId token_to_id(std::string_view token) const override;
+  [[nodiscard]] std::map<TokenId, std::string> plain_added_tokens() const override;
 
  private:
   class Sink;
@@ -58,8 +59,13 @@ class PipelineTokenizer final : public Tokenizer {
   [[nodiscard]] uint8_t flags_of(TokenId id) const {
     return id >= 0 && id < vocab_size() ? flags_[static_cast<size_t>(id)] : uint8_t{0};
   }
-  void encode_section(std::string_view section, bool at_start, Scratch& scratch,
+  // A part of the text without raw added tokens. `guard` has what of it is untrusted; null when nothing is.
+  void encode_section(std::string_view section, bool at_start, const ControlGuard* guard, Scratch& scratch,
                       std::vector<TokenId>& out) const;
+  [[nodiscard]] bool is_control(TokenId id, const ControlGuard& guard) const {
+    const uint8_t flags = flags_of(id);
+    return (flags & kSpecial) != 0 || ((flags & kAdded) != 0 && guard.is_control(id));
+  }
   void feed(DecodeChain& chain, TokenId id, bool skip_special_tokens) const;
   [[nodiscard]] std::unique_ptr<Scratch> take_scratch() const;
   void give_scratch(std::unique_ptr<Scratch> scratch) const;

@@ -93,7 +93,7 @@ size_t FormNormalizer::skip_inert(std::string_view text, size_t pos, size_t* las
   return pos;
 }
 
-std::string_view FormNormalizer::apply(std::string_view text, std::string& buffer) const {
+std::string_view FormNormalizer::apply(std::string_view text, std::string& buffer, Edits* edits) const {
   size_t copied = 0;  // text before this is in the buffer already
   bool changed = false;
   size_t pos = 0;
@@ -114,7 +114,12 @@ std::string_view FormNormalizer::apply(std::string_view text, std::string& buffe
       buffer.reserve(text.size() + text.size() / 8);
     }
     buffer.append(text, copied, begin - copied);
-    normalize_segment(text.substr(begin, end - begin), buffer);
+    const std::string_view segment = text.substr(begin, end - begin);
+    const size_t out_begin = buffer.size();
+    normalize_segment(segment, buffer);
+    if (edits != nullptr) {
+      edits->add_difference(segment, begin, std::string_view(buffer).substr(out_begin), out_begin);
+    }
     copied = end;
     pos = end;
   }

@@ -7,6 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include "tokenizer/spans.h"
+
 namespace pegainfer::unicode {
 
 enum class Form : uint8_t { kNfc, kNfd, kNfkc, kNfkd };
@@ -16,8 +18,8 @@ class FormNormalizer {
   explicit FormNormalizer(Form form);
 
   // `text` itself when it is already normalized, else a view of `buffer`, which is overwritten.
-  // `text` must be valid UTF-8 and not lie in `buffer`.
-  [[nodiscard]] std::string_view apply(std::string_view text, std::string& buffer) const;
+  // `text` must be valid UTF-8 and not lie in `buffer`. What changed is added to `edits`, which may be null.
+  std::string_view apply(std::string_view text, std::string& buffer, Edits* edits = nullptr) const;
 
  private:
   // Whether `code` stays as it is whatever stands around it, so that text may be cut before it.

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <future>
 #include <memory>
 
@@ -40,6 +41,14 @@ SamplingParams with_max_tokens(int n) {
   SamplingParams p;
   p.max_tokens = n;
   return p;
+}
+
+TEST(FakeTokenizer, SpecialTokensOfUntrustedTextAreBytes) {
+  const std::string text = "<|eos|>a<|eos|>";
+  const std::vector<TextSpan> untrusted{{0, 1}};
+  const std::vector<TokenId> ids = FakeTokenizer().encode(text, {.untrusted = untrusted});
+  EXPECT_EQ(std::count(ids.begin(), ids.end(), FakeTokenizer::kEos), 1);
+  EXPECT_EQ(ids.back(), FakeTokenizer::kEos);
 }
 
 TEST(FakeEngine, DeliversTheScriptAndOneFinish) {

@@ -1,5 +1,6 @@
 #include "support/fake_tokenizer.h"
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 
@@ -90,10 +91,16 @@ class FakeStream final : public Tokenizer::Stream {
 std::vector<TokenId> FakeTokenizer::encode(std::string_view text, EncodeOptions options) const {
   std::vector<TokenId> ids;
   if (options.add_special_tokens && options_.add_bos) ids.push_back(kBos);
+  const size_t whole = text.size();
+  const auto untrusted = [&](size_t begin, size_t end) {
+    return std::any_of(options.untrusted.begin(), options.untrusted.end(),
+                       [&](const TextSpan& span) { return span.begin < end && begin < span.end; });
+  };
   while (!text.empty()) {
     bool special = false;
     for (size_t i = 0; i < kSpecials.size() && !special; ++i) {
-      if (!text.starts_with(kSpecials.at(i))) continue;
+      const size_t begin = whole - text.size();
+      if (!text.starts_with(kSpecials.at(i)) || untrusted(begin, begin + kSpecials.at(i).size())) continue;
       ids.push_back(kBos + static_cast<TokenId>(i));
       text.remove_prefix(kSpecials.at(i).size());
       special = true;

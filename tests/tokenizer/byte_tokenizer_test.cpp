@@ -17,6 +17,10 @@ TEST(ByteTokenizer, EveryTextSurvivesTheWayThereAndBack) {
   EXPECT_EQ(tokenizer.decode(ids, true), text);
 }
 
+TEST(ByteTokenizer, NoTextIsTheSpecialToken) {
+  for (const TokenId id : ByteTokenizer().encode("a<|eos|>")) EXPECT_LT(id, 256);
+}
+
 TEST(ByteTokenizer, AStreamGivesWholeCharactersOnly) {
   const ByteTokenizer tokenizer;
   const auto stream = tokenizer.stream(true);

@@ -2,6 +2,8 @@
 //   tokenizer_probe json PATH | gguf PATH (a vocabulary as JSON)   lines on standard input:
 //     "text"        ->  [ids with what is added], [ids without]
 //     [ids]         ->  [decoded, decoded without special tokens, [token texts]]
+//     {"text": .., "untrusted": [[begin, end], ..], "control": [ids]}  ->  [ids without what is added]
+//     {"named_in": text}  ->  [ids]: tokens_named_in()
 //   tokenizer_probe unicode                  ->  for every code point that is not plain: code, class bits,
 //   and what the
 //                                                normalizers make of it (see print_unicode)
@@ -121,7 +123,22 @@ std::string decode(const Tokenizer& tokenizer, const std::vector<TokenId>& ids, 
   return whole;
 }
 
+json::Array answer_object(const Tokenizer& tokenizer, const json::Object& line) {
+  if (const json::Value* source = json::find(line, "named_in")) {
+    return as_json(tokens_named_in(tokenizer, source->as_string()));
+  }
+  const auto spans = list<TextSpan>(line, "untrusted", [](const json::Value& v) {
+    return TextSpan{v.at(0).to_number<size_t>(), v.at(1).to_number<size_t>()};
+  });
+  const auto control =
+      list<TokenId>(line, "control", [](const json::Value& v) { return v.to_number<TokenId>(); });
+  return as_json(
+      tokenizer.encode(line.at("text").as_string(),
+                       {.add_special_tokens = false, .untrusted = spans, .control_tokens = control}));
+}
+
 json::Array answer(const Tokenizer& tokenizer, const json::Value& line) {
+  if (const auto* object = line.if_object()) return answer_object(tokenizer, *object);
   json::Array out;
   if (const auto* text = line.if_string()) {
     out.push_back(as_json(tokenizer.encode(*text, {.add_special_tokens = true})));
