@@ -78,15 +78,23 @@ Result<std::optional<TokenId>> read_tokenizer_files(Checkpoint& c) {
     ASSIGN_OR_RETURN(facts, parse_tokenizer_config(text, c.tokenizer_config_path));
   }
   c.chat_template = std::move(facts.chat_template);
+  c.tool_template = std::move(facts.tool_template);
   if (const std::string path = file_in(c.directory, "chat_template.jinja"); !path.empty()) {
     ASSIGN_OR_RETURN(c.chat_template, read_text_file(path, kMaxTemplateBytes));
+    c.tool_template.clear();
+  }
+  const std::string more = c.directory + "/additional_chat_templates";
+  if (const std::string path = file_in(more, "tool_use.jinja"); !path.empty()) {
+    ASSIGN_OR_RETURN(c.tool_template, read_text_file(path, kMaxTemplateBytes));
   }
   if (const std::string path = file_in(c.directory, "special_tokens_map.json");
       facts.eos_token.empty() && !path.empty()) {
     ASSIGN_OR_RETURN(const std::string text, read_text_file(path, kMaxConfigBytes));
-    ASSIGN_OR_RETURN(const TokenizerFacts map, parse_tokenizer_config(text, path));
+    ASSIGN_OR_RETURN(TokenizerFacts map, parse_tokenizer_config(text, path));
     facts.eos_token = map.eos_token;
+    facts.special_tokens.merge(map.special_tokens);
   }
+  c.special_tokens = std::move(facts.special_tokens);
   if (facts.eos_token_id || facts.eos_token.empty() || c.tokenizer_json_path.empty())
     return facts.eos_token_id;
   ASSIGN_OR_RETURN(const std::string text, read_text_file(c.tokenizer_json_path, kMaxTokenizerBytes));
@@ -121,6 +129,16 @@ Status open_hugging_face(const Layout& layout, const CheckpointOptions& options,
   return ok_status();
 }
 
+void name_special_tokens(const GgufVocab& vocab, std::map<std::string, std::string>& out) {
+  const auto add = [&](const char* name, const std::optional<TokenId>& id) {
+    if (id) out[name] = vocab.tokens[static_cast<size_t>(*id)];
+  };
+  add("bos_token", vocab.bos_id);
+  add("eos_token", vocab.eos_id);
+  add("unk_token", vocab.unk_id);
+  add("pad_token", vocab.pad_id);
+}
+
 Status open_gguf(const std::string& path, bool need_weights, Checkpoint& c) {
   c.kind = CheckpointKind::kGguf;
   ASSIGN_OR_RETURN(File file, File::open(path));
@@ -135,7 +153,11 @@ Status open_gguf(const std::string& path, bool need_weights, Checkpoint& c) {
   ASSIGN_OR_RETURN(const std::optional<std::string> chat_template,
                    gguf.metadata.text("tokenizer.chat_template"));
   c.chat_template = chat_template.value_or("");
+  ASSIGN_OR_RETURN(const std::optional<std::string> tool_template,
+                   gguf.metadata.text("tokenizer.chat_template.tool_use"));
+  c.tool_template = tool_template.value_or("");
   ASSIGN_OR_RETURN(c.gguf_vocab, take_gguf_vocab(gguf.metadata));
+  name_special_tokens(*c.gguf_vocab, c.special_tokens);
   if (c.config && c.gguf_vocab->tokens.size() > static_cast<size_t>(c.config->vocab_size)) {
     return invalid_argument(fmt::format("{}: {} tokens, but the embedding has {} rows", path,
                                         c.gguf_vocab->tokens.size(), c.config->vocab_size));

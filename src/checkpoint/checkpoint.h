@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -42,11 +43,13 @@ class Checkpoint {
   std::optional<ModelConfig>
       config;  // empty only when need_weights is false and there is none or it is broken
   GenerationDefaults generation;
-  std::unique_ptr<TensorSource> tensors;  // null when need_weights is false, or config_only
-  std::optional<GgufVocab> gguf_vocab;    // kGguf
-  std::string tokenizer_json_path;        // kHuggingFace: "" when missing
-  std::string tokenizer_config_path;      // kHuggingFace: "" when missing
-  std::string chat_template;              // "" when there is none; not yet rendered by anyone
+  std::unique_ptr<TensorSource> tensors;              // null when need_weights is false, or config_only
+  std::optional<GgufVocab> gguf_vocab;                // kGguf
+  std::string tokenizer_json_path;                    // kHuggingFace: "" when missing
+  std::string tokenizer_config_path;                  // kHuggingFace: "" when missing
+  std::string chat_template;                          // "" when there is none; not yet rendered by anyone
+  std::string tool_template;                          // the one for requests with tools; "": none of its own
+  std::map<std::string, std::string> special_tokens;  // bos_token, eos_token, ...: what templates call them
   // What the model ends with: generation_config, config and tokenizer EOS together, sorted, without repeats.
   std::vector<TokenId> eos_token_ids;
 };

@@ -2,6 +2,7 @@
 // tokenizer_config.json, or GGUF metadata.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -29,6 +30,8 @@ struct TokenizerFacts {
   std::string eos_token;                // "" when not said
   std::optional<TokenId> eos_token_id;  // when added_tokens_decoder knows the token
   std::string chat_template;
+  std::string tool_template;                          // for requests with tools; "": none of its own
+  std::map<std::string, std::string> special_tokens;  // bos_token, eos_token, ... that are set
 };
 Result<TokenizerFacts> parse_tokenizer_config(std::string_view json_text, const std::string& path);
 // The id that tokenizer.json's added_tokens gives to `token`.

@@ -35,17 +35,19 @@ Result<std::string> token_text(const Fields& f, std::string_view key) {
                                   json::kind_name(*v)));
 }
 
-// Either the template, or a list of {name, template}, where "default" is the one that counts.
-Result<std::string> read_chat_template(const Fields& f) {
+// Either the template, or a list of {name, template}, where "default" and "tool_use" are those that count.
+Status read_chat_template(const Fields& f, TokenizerFacts& out) {
   const json::Value* v = f.find("chat_template");
-  if (v == nullptr) return std::string();
-  if (v->is_string()) return std::string(v->get_string());
+  if (v == nullptr) return ok_status();
+  if (const auto* text = v->if_string()) {
+    out.chat_template = std::string(*text);
+    return ok_status();
+  }
   const json::Array* list = v->if_array();
   if (list == nullptr) {
     return f.error("chat_template", fmt::format("is {}, expected a string or a list of {{name, template}}",
                                                 json::kind_name(*v)));
   }
-  std::string found;
   for (const json::Value& item : *list) {
     const json::Object* entry = item.if_object();
     const json::Value* name = entry == nullptr ? nullptr : json::find(*entry, "name");
@@ -53,9 +55,19 @@ Result<std::string> read_chat_template(const Fields& f) {
     if (name == nullptr || text == nullptr || !name->is_string() || !text->is_string()) {
       return f.error("chat_template", "holds something else than objects of two strings, name and template");
     }
-    if (name->get_string() == "default") found = std::string(text->get_string());
+    if (name->get_string() == "default") out.chat_template = std::string(text->get_string());
+    if (name->get_string() == "tool_use") out.tool_template = std::string(text->get_string());
   }
-  return found;
+  return ok_status();
+}
+
+// As transformers names them to templates. What is not a token there is none: only templates use these.
+void read_special_tokens(const Fields& f, TokenizerFacts& out) {
+  for (const std::string_view name :
+       {"bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"}) {
+    auto text = token_text(f, name);
+    if (text && !text->empty()) out.special_tokens[std::string(name)] = *std::move(text);
+  }
 }
 
 // added_tokens_decoder: {"151645": {"content": "<|im_end|>", ...}, ...}
@@ -112,7 +124,8 @@ Result<TokenizerFacts> parse_tokenizer_config(std::string_view json_text, const 
   const Fields f(value.get_object(), path, "");
   TokenizerFacts out;
   ASSIGN_OR_RETURN(out.eos_token, token_text(f, "eos_token"));
-  ASSIGN_OR_RETURN(out.chat_template, read_chat_template(f));
+  RETURN_IF_ERROR(read_chat_template(f, out));
+  read_special_tokens(f, out);
   if (!out.eos_token.empty()) {
     ASSIGN_OR_RETURN(out.eos_token_id, find_in_decoder(f, out.eos_token));
   }

@@ -98,6 +98,8 @@ Result<LoadedEngine> load_engine(const EngineOptions& options, const EngineProgr
              out.tokenizer->vocab_size(), out.model.config.vocab_size);
   out.generation = checkpoint.generation;
   out.chat_template = checkpoint.chat_template;
+  out.tool_template = checkpoint.tool_template;
+  out.special_tokens = checkpoint.special_tokens;
   out.memory = out.model.memory;
   out.engine =
       std::make_unique<LlmEngine>(LlmEngineOptions{.info = engine_info(options, out.model, checkpoint),

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -79,7 +80,9 @@ struct LoadedEngine {
   std::shared_ptr<const Tokenizer> tokenizer;
   std::unique_ptr<LlmEngine> engine;
   GenerationDefaults generation;
-  std::string chat_template;  // "" when there is none
+  std::string chat_template;  // this and the next two: as in Checkpoint
+  std::string tool_template;
+  std::map<std::string, std::string> special_tokens;
   MemoryPlan memory;
   double load_seconds = 0;
 };
