@@ -29,8 +29,11 @@ std::unique_ptr<Tokenizer::Stream> begin_stream(const Tokenizer& tokenizer, bool
 }  // namespace
 
 TextStream::TextStream(const Tokenizer& tokenizer, TextOptions options, std::span<const TokenId> prompt)
-    : options_(std::move(options)),
-      detokenizer_(begin_stream(tokenizer, options_.skip_special_tokens, prompt)),
+    : tokenizer_(tokenizer),
+      options_(std::move(options)),
+      // Where some special tokens are kept we skip the others ourselves.
+      detokenizer_(
+          begin_stream(tokenizer, options_.skip_special_tokens && options_.kept_tokens.empty(), prompt)),
       matcher_(options_.stop) {}
 
 TextDelta TextStream::push(TokenEvent event) {
@@ -45,7 +48,7 @@ TextDelta TextStream::push(TokenEvent event) {
     token.offset = num_chars_;
     if (i < event.logprobs.size()) token.logprobs = std::move(event.logprobs[i]);
     ++usage_.completion_tokens;
-    add_text(detokenizer_->append(token.id));
+    if (!is_skipped(token.id)) add_text(detokenizer_->append(token.id));
     token.end = num_bytes_;
   }
   if (event.finish && !stop_) add_text(detokenizer_->finish());
@@ -60,6 +63,11 @@ TextDelta TextStream::push(TokenEvent event) {
   delta.usage = usage_;
   release(delta);
   return delta;
+}
+
+bool TextStream::is_skipped(TokenId token) const {
+  return options_.skip_special_tokens && !options_.kept_tokens.empty() && tokenizer_.is_special(token) &&
+         !std::ranges::binary_search(options_.kept_tokens, token);
 }
 
 // When the piece completes a stop string the text is cut there.

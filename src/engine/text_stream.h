@@ -20,6 +20,7 @@ struct TextOptions {
   std::vector<std::string> stop;
   bool include_stop_str_in_output = false;  // the text then ends with the stop string instead of before it
   bool skip_special_tokens = true;
+  std::vector<TokenId> kept_tokens = {};  // ascending: special ones that are not skipped all the same
 };
 
 // What one event added. A token comes with the delta that completes its text, so tokens and text move
@@ -55,10 +56,12 @@ class TextStream {
     int offset = 0;  // characters of text before it
     size_t end = 0;  // bytes of text with it
   };
+  [[nodiscard]] bool is_skipped(TokenId token) const;
   void add_text(const std::string& piece);
   void finish_at_stop(TextDelta& delta);
   void release(TextDelta& delta);
 
+  const Tokenizer& tokenizer_;
   TextOptions options_;
   std::unique_ptr<Tokenizer::Stream> detokenizer_;
   StopMatcher matcher_;
