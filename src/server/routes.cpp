@@ -15,6 +15,10 @@ std::vector<http::Route> routes(Service& service) {
   };
   return {
       {"POST", "/v1/completions", to(&Service::completions)},
+      {"POST", "/v1/chat/completions", to(&Service::chat_completions)},
+      {"POST", "/chat/completions", to(&Service::chat_completions)},
+      {"POST", "/v1/chat/completions/render", to(&Service::render_chat)},
+      {"POST", "/apply-template", to(&Service::apply_template)},
       {"GET", "/v1/models", to(&Service::models)},
       {"GET", "/v1/models/{id}", to(&Service::model)},
       {"POST", "/tokenize", to(&Service::tokenize)},

@@ -7,17 +7,19 @@
 #include <string>
 #include <vector>
 
+#include "chat/chat_model.h"
 #include "pegainfer/engine.h"
 #include "pegainfer/tokenizer.h"
-#include "server/openai/completion_request.h"
+#include "server/openai/generation_options.h"
 
 namespace pegainfer::server {
 
 struct ServedModel {
   std::shared_ptr<Engine> engine;
   std::shared_ptr<const Tokenizer> tokenizer;
+  std::shared_ptr<const chat::ChatModel> chat;  // null: it does not chat
   openai::SamplingDefaults defaults;
-  std::vector<std::string> names;  // at least one; the first stands in answers
+  std::vector<std::string> names;  // at least one; the first stands in answers. A "*" later: any other, too
   int64_t created = 0;             // seconds since 1970
 };
 

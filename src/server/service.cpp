@@ -38,6 +38,15 @@ openai::ApiError unavailable(std::string message, std::string code) {
 Service::Service(const ServiceOptions& options, std::shared_ptr<const LoadStatus> load_status)
     : options_(options), load_status_(std::move(load_status)) {}
 
+void Service::set_model(ServedModel model) {
+  if (model.chat == nullptr) {
+    auto none = std::make_shared<chat::ChatModel>();
+    none->no_template = "this model does not chat";
+    model.chat = std::move(none);
+  }
+  model_ = std::move(model);
+}
+
 void Service::attach(http::Poster poster) {
   poster_ = poster;
   events_ = std::make_shared<EventBox>(std::move(poster),
@@ -207,22 +216,33 @@ void Service::tokenize(const http::Request& request, http::ResponderPtr responde
   const ServedModel* model = ready_model(*responder);
   if (model == nullptr) return;
   auto parsed = openai::parse_tokenize(request.body, model->names);
+  if (parsed && parsed->is_chat) return tokenize_chat(request, responder);
   if (!parsed) return answer_error(*responder, parsed.error());
   const int max_model_len = model->engine->info().max_model_len;
-  const auto encode = [tokenizer = model->tokenizer, max_model_len](const openai::TokenizeRequest& r) {
+  const size_t bytes = parsed->text.size();
+  const auto encode = [r = *std::move(parsed), tokenizer = model->tokenizer,
+                       max_model_len]() -> Result<std::string> {
     return openai::format_tokenize(r, tokenizer->encode(r.text, r.options), max_model_len, *tokenizer);
   };
-  if (parsed->text.size() <= kEncodeInline) return responder->send(json_response(encode(*parsed)));
+  answer_with(encode, bytes, responder);
+}
+
+void Service::answer_with(std::function<Result<std::string>()> work, size_t bytes,
+                          const http::ResponderPtr& responder) {
+  const auto answer = [](http::Responder& to, Result<std::string> body) {
+    body ? to.send(json_response(*std::move(body))) : answer_error(to, body.error());
+  };
+  if (bytes <= kEncodeInline) return answer(*responder, work());
 
   // The responder must not go to another thread: it waits here under a number.
   const uint64_t id = ++num_jobs_started_;
   waiting_[id] = responder;
   responder->on_disconnect([this, id] { waiting_.erase(id); });
-  const bool accepted = worker_.run([this, id, encode, r = *std::move(parsed), poster = *poster_] {
-    poster.post([this, id, body = encode(r)]() mutable {
+  const bool accepted = worker_.run([this, id, answer, work = std::move(work), poster = *poster_] {
+    poster.post([this, id, answer, body = work()]() mutable {
       const auto found = waiting_.find(id);
       if (found == waiting_.end()) return;
-      found->second->send(json_response(std::move(body)));
+      answer(*found->second, std::move(body));
       waiting_.erase(id);
     });
   });

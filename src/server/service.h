@@ -28,13 +28,16 @@ class Service {
   void attach(http::Poster poster);
   void set_watching(Watching watching) { watching_ = std::move(watching); }
   // Until then every request that needs a model is answered 503.
-  void set_model(ServedModel model) { model_ = std::move(model); }
+  void set_model(ServedModel model);
   // From now on /health is 503, for load balancers; requests that still arrive are the engine's to refuse.
   void begin_drain() { draining_ = true; }
   [[nodiscard]] const std::optional<ServedModel>& model() const { return model_; }
   [[nodiscard]] size_t num_jobs() const { return jobs_.size(); }
 
   void completions(const http::Request& request, http::ResponderPtr responder);
+  void chat_completions(const http::Request& request, http::ResponderPtr responder);
+  void apply_template(const http::Request& request, http::ResponderPtr responder);
+  void render_chat(const http::Request& request, http::ResponderPtr responder);
   void tokenize(const http::Request& request, http::ResponderPtr responder);
   void detokenize(const http::Request& request, http::ResponderPtr responder);
   void models(const http::Request& request, http::ResponderPtr responder);
@@ -56,6 +59,10 @@ class Service {
   // Takes a place for it in the queue, makes its prompts and starts it; or answers with the error.
   void accept(std::unique_ptr<GenerationJob> job, const http::Request& request,
               const http::ResponderPtr& responder);
+  // Answers with the body that `work` makes; where that takes long it is made on the worker's thread.
+  void answer_with(std::function<Result<std::string>()> work, size_t bytes,
+                   const http::ResponderPtr& responder);
+  void tokenize_chat(const http::Request& request, const http::ResponderPtr& responder);
   void start_job(uint64_t job, Result<GenerationJob::Prompts> prompts);
   void deliver(EventBox::Item item);
   [[nodiscard]] int retry_after() const;

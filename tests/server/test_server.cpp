@@ -14,6 +14,8 @@ TestServer::TestServer(TestServerOptions options)
     : engine_(std::make_shared<FakeEngine>(std::move(options.engine))),
       tokenizer_(std::make_shared<FakeTokenizer>(std::move(options.tokenizer))),
       defaults_(options.defaults),
+      chat_(std::make_shared<const chat::ChatModel>(std::move(options.chat))),
+      names_(std::move(options.names)),
       service_(options.service, load_status_) {
   set_log_level(LogLevel::kError);
   options.http.port = 0;
@@ -35,8 +37,9 @@ void TestServer::load() {
   on_server_thread([this](http::HttpServer&, server::Service& service) {
     service.set_model({.engine = engine_,
                        .tokenizer = tokenizer_,
+                       .chat = chat_,
                        .defaults = defaults_,
-                       .names = {"fake-model", "second-name"},
+                       .names = names_,
                        .created = 1700000000});
   });
 }

@@ -9,6 +9,7 @@
 #include "server/http/options.h"
 #include "server/http/server.h"
 #include "server/service.h"
+#include "support/fake_chat.h"
 #include "support/fake_engine.h"
 #include "support/fake_tokenizer.h"
 
@@ -20,6 +21,8 @@ struct TestServerOptions {
   http::Options http = {};
   server::ServiceOptions service = {};
   openai::SamplingDefaults defaults = {};
+  chat::ChatModel chat = fake_chat_model();
+  std::vector<std::string> names = {"fake-model", "second-name"};
   server::Watching watching = {};
   bool loaded = true;  // false: still loading until load() is called
 };
@@ -45,6 +48,8 @@ class TestServer {
   std::shared_ptr<FakeEngine> engine_;
   std::shared_ptr<const FakeTokenizer> tokenizer_;
   openai::SamplingDefaults defaults_;
+  std::shared_ptr<const chat::ChatModel> chat_;
+  std::vector<std::string> names_;
   std::shared_ptr<server::LoadStatus> load_status_ = std::make_shared<server::LoadStatus>();
   server::Service service_;
   std::unique_ptr<http::HttpServer> server_;

@@ -20,6 +20,7 @@ struct ApiLimits {
   size_t max_stop_bytes = 256;  // bytes of each
   size_t max_stop_token_ids = 256;
   int max_logprobs = 5;
+  size_t max_messages = 10'000;  // of a chat
 };
 
 // What the model's authors recommend (generation_config.json): used where the request says nothing.

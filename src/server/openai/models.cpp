@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/json.h"
+#include "server/openai/request_body.h"
 
 namespace pegainfer::openai {
 namespace {
@@ -20,6 +21,7 @@ std::string format_card(std::string_view name, std::string_view root, const Mode
 std::string format_models(std::span<const std::string> names, const ModelCard& card) {
   std::string out = R"({"object":"list","data":[)";
   for (const std::string& name : names) {
+    if (name == kAnyModel) continue;
     if (&name != &names.front()) out += ',';
     out += format_card(name, names.front(), card);
   }
@@ -28,7 +30,9 @@ std::string format_models(std::span<const std::string> names, const ModelCard& c
 
 Result<std::string> format_model(std::string_view name, std::span<const std::string> names,
                                  const ModelCard& card) {
-  if (std::ranges::find(names, name) != names.end()) return format_card(name, names.front(), card);
+  const auto has = [&](std::string_view wanted) { return std::ranges::find(names, wanted) != names.end(); };
+  if ((has(name) && name != kAnyModel) || (has(kAnyModel) && !name.empty() && name.size() <= kMaxModelName))
+    return format_card(name, names.front(), card);
   Error error =
       not_found(fmt::format("this model does not exist; this server has {}", json::quote(names.front())));
   error.param = "model";

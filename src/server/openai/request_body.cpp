@@ -21,12 +21,13 @@ Result<std::string> parse_model(const json::Object& body, std::span<const std::s
   if (value == nullptr || !value->is_string())
     return invalid_argument("model must be a string", "model", "invalid_type");
   const std::string_view name = value->get_string();
-  if (std::ranges::find(served, name) != served.end()) return std::string(name);
-  constexpr size_t kMaxName = 256;
-  if (name.size() > kMaxName)
+  if (std::ranges::find(served, name) != served.end() && name != kAnyModel) return std::string(name);
+  const bool any = std::ranges::find(served, kAnyModel) != served.end();
+  if (any && !name.empty() && name.size() <= kMaxModelName) return std::string(name);
+  if (name.size() > kMaxModelName)
     return invalid_argument(
-        fmt::format("model is a name of {} bytes; at most {} are allowed", name.size(), kMaxName), "model",
-        "out_of_range");
+        fmt::format("model is a name of {} bytes; at most {} are allowed", name.size(), kMaxModelName),
+        "model", "out_of_range");
   Error error = not_found(fmt::format("the model {} does not exist; this server has {}", json::quote(name),
                                       json::quote(served.front())));
   error.param = "model";

@@ -1,6 +1,7 @@
 // What the bodies of all endpoints share: being a JSON object, and naming a model. For .cpp files.
 #pragma once
 
+#include <cstddef>
 #include <span>
 #include <string>
 #include <string_view>
@@ -13,6 +14,10 @@ class value;
 }  // namespace boost::json
 
 namespace pegainfer::openai {
+
+// Among the names a server has: it answers to every name.
+inline constexpr std::string_view kAnyModel = "*";
+inline constexpr size_t kMaxModelName = 256;
 
 Result<boost::json::value> parse_object(std::string_view body);
 

@@ -13,12 +13,14 @@ Result<TokenizeRequest> parse_tokenize(std::string_view body, std::span<const st
   const json::Object& object = value.get_object();
   RETURN_IF_ERROR(parse_model(object, model_names));
   Fields fields(object);
-  if (fields.find("messages") != nullptr)
-    fields.fail("messages", "messages is not supported by this server; send prompt", "unsupported_parameter");
   TokenizeRequest request;
+  request.is_chat = fields.find("messages") != nullptr;
   const auto prompt = fields.text("prompt");
   const auto content = fields.text("content");
-  if (!prompt && !content) fields.fail("prompt", "prompt is missing", "missing_parameter");
+  if (request.is_chat && (prompt || content))
+    fields.fail("prompt", "prompt and messages are both there; send one of them");
+  if (!request.is_chat && !prompt && !content)
+    fields.fail("prompt", "prompt is missing", "missing_parameter");
   if (prompt && content) fields.fail("content", "prompt and content are both there; send one of them");
   request.text = prompt.value_or(content.value_or(""));
   request.options.add_special_tokens = fields.flag("add_special_tokens", true);

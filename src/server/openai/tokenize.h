@@ -16,6 +16,7 @@ struct TokenizeRequest {
   std::string text;
   EncodeOptions options;
   bool with_strings = false;  // return_token_strs
+  bool is_chat = false;       // it has messages: the text is what a chat with them would be
 };
 Result<TokenizeRequest> parse_tokenize(std::string_view body, std::span<const std::string> model_names);
 std::string format_tokenize(const TokenizeRequest& request, std::span<const TokenId> tokens,
