@@ -6,20 +6,21 @@
 #include <cstdio>
 #include <iostream>
 #include <iterator>
-#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "apps/chat_flags.h"
 #include "apps/commands.h"
+#include "apps/conversation.h"
 #include "apps/exit_code.h"
 #include "apps/generation.h"
 #include "apps/interrupts.h"
+#include "apps/load_with_progress.h"
 #include "apps/model_flags.h"
-#include "apps/progress.h"
 #include "apps/sampling_defaults.h"
-#include "base/clock.h"
+#include "apps/sampling_flags.h"
 #include "base/log.h"
 #include "base/utf8.h"
 #include "engine/load_engine.h"
@@ -28,19 +29,15 @@ namespace pegainfer::apps {
 namespace {
 
 constexpr int kDefaultMaxTokens = 256;
-constexpr const char* kSamplingGroup = "Sampling";
 constexpr const char* kTextGroup = "Text";
 
 struct GenerateFlags {
   ModelFlags model;
   std::optional<std::string> prompt;
-  std::optional<int> max_tokens;
-  std::optional<double> temperature, top_p, min_p;
-  std::optional<int> top_k;
-  std::optional<uint64_t> seed;
-  std::vector<std::string> stop;
-  std::vector<TokenId> stop_token_ids;
-  bool ignore_eos = false;
+  SamplingFlags sampling;
+  ChatFlags chat_flags;
+  bool chat = false;
+  std::string system;
   bool no_special = false;
   bool show_special = false;
   bool json = false;
@@ -58,48 +55,15 @@ void add_flags(CLI::App& command, GenerateFlags& flags) {
       ->group(kTextGroup);
   command.add_flag("--show-special", flags.show_special, "Show special tokens in the text")
       ->group(kTextGroup);
+  add_sampling_flags(command, flags.sampling,
+                     fmt::format("{}, or what the context leaves", kDefaultMaxTokens));
   command
-      .add_option(
-          "-n,--max-tokens", flags.max_tokens,
-          fmt::format("Most tokens to generate; default: {}, or what the context leaves", kDefaultMaxTokens))
-      ->check(CLI::Range(0, std::numeric_limits<int>::max()))
-      ->group(kSamplingGroup);
-  command
-      .add_option("--temperature,--temp", flags.temperature,
-                  "0: always the most likely token; default: the model's, or 1")
-      ->group(kSamplingGroup);
-  command
-      .add_option("--top-p", flags.top_p, "Sample from the most likely tokens that reach this share; 1: off")
-      ->group(kSamplingGroup);
-  command.add_option("--top-k", flags.top_k, "Sample from so many most likely tokens; 0: off")
-      ->group(kSamplingGroup);
-  command
-      .add_option("--min-p", flags.min_p, "Leave out tokens less likely than this share of the best; 0: off")
-      ->group(kSamplingGroup);
-  command
-      .add_option("-s,--seed", flags.seed,
-                  "The same seed gives the same text (and, with --load-format dummy, weights)")
-      ->group(kSamplingGroup);
-  command.add_option("--stop", flags.stop, "End before this text; may be given several times")
-      ->allow_extra_args(false)
-      ->group(kSamplingGroup);
-  command.add_option("--stop-token-ids", flags.stop_token_ids, "End at one of these tokens")
-      ->group(kSamplingGroup);
-  command.add_flag("--ignore-eos", flags.ignore_eos, "Go on after the end of the text")
-      ->group(kSamplingGroup);
+      .add_flag("--chat", flags.chat,
+                "The prompt is a user's message: the model's chat template is around it")
+      ->group("Chat");
+  command.add_option("--system", flags.system, "With --chat: the system message")->group("Chat");
+  add_chat_flags(command, flags.chat_flags);
   command.footer(kExitCodesHelp);
-}
-
-SamplingParams to_sampling(const GenerateFlags& flags, const openai::SamplingDefaults& defaults) {
-  SamplingParams s;
-  s.temperature = static_cast<float>(flags.temperature.value_or(defaults.temperature.value_or(1.0)));
-  s.top_p = static_cast<float>(flags.top_p.value_or(defaults.top_p.value_or(1.0)));
-  s.min_p = static_cast<float>(flags.min_p.value_or(defaults.min_p.value_or(0.0)));
-  s.top_k = flags.top_k.value_or(defaults.top_k.value_or(0));
-  s.seed = flags.seed;
-  s.stop_token_ids = flags.stop_token_ids;
-  s.ignore_eos = flags.ignore_eos;
-  return s;
 }
 
 Result<std::string> read_prompt(const GenerateFlags& flags) {
@@ -115,33 +79,35 @@ Result<std::string> read_prompt(const GenerateFlags& flags) {
   return prompt;
 }
 
-Result<LoadedEngine> load(const EngineOptions& options) {
-  ProgressBar bar = ProgressBar::to_stderr();
-  const Stopwatch watch;
-  const InterruptWatch interrupts(exit_on_interrupt);
-  auto loaded = load_engine(options, [&](const EngineLoadProgress& progress) {
-    bar.update(progress.bytes_done, progress.bytes_total, watch.seconds());
-  });
-  bar.finish();
-  return loaded;
+Result<std::vector<TokenId>> encode_prompt(const GenerateFlags& flags, const ChatSetup& setup,
+                                           const std::string& prompt, const LoadedEngine& loaded) {
+  if (!flags.chat) return loaded.tokenizer->encode(prompt, {.add_special_tokens = !flags.no_special});
+  ASSIGN_OR_RETURN(const auto model, make_chat_model(setup, chat_files(loaded), *loaded.tokenizer));
+  std::vector<ChatTurn> turns;
+  if (!flags.system.empty()) turns.push_back({.role = "system", .content = flags.system});
+  turns.push_back({.role = "user", .content = prompt});
+  ASSIGN_OR_RETURN(openai::ChatPrompt made,
+                   chat_prompt(conversation_json(turns), *model, *loaded.tokenizer, loaded.engine->info()));
+  return std::move(made.ids);
 }
 
 Result<int> generate(const GenerateFlags& flags) {
   ASSIGN_OR_RETURN(EngineOptions options, to_engine_options(flags.model));
-  options.dummy_seed = flags.seed.value_or(0);
+  options.dummy_seed = flags.sampling.seed.value_or(0);
+  ASSIGN_OR_RETURN(const ChatSetup setup, to_chat_setup(flags.chat_flags));
   block_interrupts();
   ASSIGN_OR_RETURN(const std::string prompt, [&]() -> Result<std::string> {
     const InterruptWatch interrupts(exit_on_interrupt);
     return read_prompt(flags);
   }());
-  ASSIGN_OR_RETURN(const LoadedEngine loaded, load(options));
+  ASSIGN_OR_RETURN(const LoadedEngine loaded, load_with_progress(options));
 
   GenerationRequest request;
-  request.prompt = loaded.tokenizer->encode(prompt, {.add_special_tokens = !flags.no_special});
-  request.sampling = to_sampling(flags, sampling_defaults(loaded.generation));
-  request.text = {.stop = flags.stop, .skip_special_tokens = !flags.show_special};
+  ASSIGN_OR_RETURN(request.prompt, encode_prompt(flags, setup, prompt, loaded));
+  request.sampling = to_sampling(flags.sampling, sampling_defaults(loaded.generation));
+  request.text = {.stop = flags.sampling.stop, .skip_special_tokens = !flags.show_special};
   const int room = loaded.engine->info().max_model_len - static_cast<int>(request.prompt.size());
-  request.sampling.max_tokens = flags.max_tokens.value_or(std::clamp(room, 1, kDefaultMaxTokens));
+  request.sampling.max_tokens = flags.sampling.max_tokens.value_or(std::clamp(room, 1, kDefaultMaxTokens));
 
   const auto on_text = [&](std::string_view text) {
     if (flags.json) return;

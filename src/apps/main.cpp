@@ -23,6 +23,8 @@ int run(int argc, char** argv) {
   app.failure_message(CLI::FailureMessage::simple);
   add_serve(app, exit_code);
   add_generate(app, exit_code);
+  add_chat(app, exit_code);
+  add_template(app, exit_code);
   add_tokenize(app, exit_code);
   add_detokenize(app, exit_code);
   add_inspect(app, exit_code);

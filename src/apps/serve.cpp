@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <memory>
@@ -11,9 +12,11 @@
 #include <utility>
 #include <vector>
 
+#include "apps/chat_flags.h"
 #include "apps/commands.h"
 #include "apps/exit_code.h"
 #include "apps/human_number.h"
+#include "apps/load_with_progress.h"
 #include "apps/model_flags.h"
 #include "apps/progress.h"
 #include "apps/sampling_defaults.h"
@@ -32,6 +35,7 @@ constexpr const char* kWatchGroup = "Watching";
 
 struct ServeFlags {
   ModelFlags model;
+  ChatFlags chat;
   server::AppOptions app;
   WatchFlags watch;
   std::vector<std::string> served_names;
@@ -55,6 +59,7 @@ void add_watch_flags(CLI::App& command, WatchFlags& flags) {
 
 void add_flags(CLI::App& command, ServeFlags& flags) {
   add_model_flags(command, flags.model);
+  add_chat_flags(command, flags.chat);
   add_watch_flags(command, flags.watch);
   command
       .add_option(
@@ -71,7 +76,7 @@ void add_flags(CLI::App& command, ServeFlags& flags) {
       ->group(kServerGroup);
   command
       .add_option("--served-model-name,-a,--alias", flags.served_names,
-                  "Names clients may use, the first one is that of answers; default: the model's")
+                  "Names clients may use, the first one is that of answers; * is any; default: the model's")
       ->group(kServerGroup);
   command
       .add_option("--allowed-host", http.allowed_hosts,
@@ -136,8 +141,15 @@ Watch::Served describe(const EngineOptions& options, const std::string& name, co
   return served;
 }
 
-Result<server::ServedModel> load(EngineOptions options, const std::vector<std::string>& names, Watch& watch,
-                                 const server::LoadContext& context) {
+// The names that clients may use: one that answers carry first, "*" behind it.
+std::vector<std::string> served_names(std::vector<std::string> names, const std::string& model_name) {
+  const auto any = std::ranges::stable_partition(names, [](const std::string& n) { return n != "*"; });
+  if (any.begin() == names.begin()) names.insert(names.begin(), model_name);
+  return names;
+}
+
+Result<server::ServedModel> load(EngineOptions options, const std::vector<std::string>& names,
+                                 const ChatSetup& chat, Watch& watch, const server::LoadContext& context) {
   options.on_dead = context.on_dead;
   options.observers = watch.observers();
   ProgressBar bar = ProgressBar::to_stderr();
@@ -155,7 +167,8 @@ Result<server::ServedModel> load(EngineOptions options, const std::vector<std::s
   model.engine = std::shared_ptr<Engine>(loaded, loaded->engine.get());
   model.tokenizer = loaded->tokenizer;
   model.defaults = sampling_defaults(loaded->generation);
-  model.names = names.empty() ? std::vector<std::string>{loaded->engine->info().model_name} : names;
+  ASSIGN_OR_RETURN(model.chat, make_chat_model(chat, chat_files(*loaded), *loaded->tokenizer));
+  model.names = served_names(names, loaded->engine->info().model_name);
   model.created =
       std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch())
           .count();
@@ -175,7 +188,9 @@ Status serve(ServeFlags& flags) {
   ASSIGN_OR_RETURN(EngineOptions engine, to_engine_options(flags.model));
   engine.seed = flags.seed;
   engine.dummy_seed = flags.seed.value_or(0);
-  if (!flags.served_names.empty()) engine.served_model_name = flags.served_names.front();
+  for (auto name = flags.served_names.rbegin(); name != flags.served_names.rend(); ++name)
+    if (*name != "*") engine.served_model_name = *name;
+  ASSIGN_OR_RETURN(const ChatSetup chat, to_chat_setup(flags.chat));
   ASSIGN_OR_RETURN(const int64_t max_body, parse_human_number(flags.max_body, "--max-body-bytes"));
   if (max_body < 1) return invalid_argument("--max-body-bytes must be at least 1", "--max-body-bytes");
   flags.app.http.limits.max_body = static_cast<size_t>(max_body);
@@ -194,7 +209,7 @@ Status serve(ServeFlags& flags) {
   ASSIGN_OR_RETURN(const auto watch, Watch::create(flags.watch));
   watch->connect(flags.app);
   Status status = server::run_app(flags.app, [&](const server::LoadContext& context) {
-    return load(engine, flags.served_names, *watch, context);
+    return load(engine, flags.served_names, chat, *watch, context);
   });
   watch->finish();
   return status;

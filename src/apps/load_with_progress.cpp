@@ -1,0 +1,26 @@
+#include "apps/load_with_progress.h"
+
+#include "apps/interrupts.h"
+#include "apps/progress.h"
+#include "base/clock.h"
+
+namespace pegainfer::apps {
+
+Result<LoadedEngine> load_with_progress(const EngineOptions& options) {
+  ProgressBar bar = ProgressBar::to_stderr();
+  const Stopwatch watch;
+  const InterruptWatch interrupts(exit_on_interrupt);
+  auto loaded = load_engine(options, [&](const EngineLoadProgress& progress) {
+    bar.update(progress.bytes_done, progress.bytes_total, watch.seconds());
+  });
+  bar.finish();
+  return loaded;
+}
+
+chat::ChatFiles chat_files(const LoadedEngine& loaded) {
+  return {.chat_template = loaded.chat_template,
+          .tool_template = loaded.tool_template,
+          .special_tokens = loaded.special_tokens};
+}
+
+}  // namespace pegainfer::apps
