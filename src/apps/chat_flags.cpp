@@ -51,7 +51,7 @@ Result<chat::ReasoningField> parse_field(const std::string& name) {
 
 void add_chat_flags(CLI::App& command, ChatFlags& flags) {
   command
-      .add_option("--chat-template", flags.chat_template,
+      .add_option("--chat-template,--chat-template-file", flags.chat_template,
                   "A file with the template of chats (Jinja), or its text; default: the model's")
       ->group(kChatGroup);
   command
@@ -82,7 +82,7 @@ void add_chat_flags(CLI::App& command, ChatFlags& flags) {
       .add_flag("--trust-request-chat-template", flags.trust_request_template,
                 "Requests may bring a chat_template")
       ->group(kChatGroup);
-  command.add_flag("--enable-auto-tool-choice", flags.enable_auto_tool_choice, "Accepted; always on")
+  command.add_flag("--enable-auto-tool-choice,--jinja", flags.enable_auto_tool_choice, "Accepted; always on")
       ->group("");
 }
 
@@ -111,7 +111,9 @@ Result<std::shared_ptr<const chat::ChatModel>> make_chat_model(const ChatSetup& 
   if (model->plain == nullptr) {
     LOG_WARN("chats are refused: {}", model->no_template);
   } else {
-    LOG_INFO("chat: tool calls {}, reasoning {}", model->tool_format.empty() ? "none" : model->tool_format,
+    const bool shows_tools = model->with_tools->source().find("tools") != std::string::npos;
+    LOG_INFO("chat: tool calls {}{}, reasoning {}", model->tool_format.empty() ? "none" : model->tool_format,
+             shows_tools ? "" : " (the template does not tell the model of tools)",
              model->reasoning ? model->reasoning->name : "none");
   }
   return model;

@@ -72,8 +72,9 @@ bool ChatRepl::handle(std::string line) {
   const std::string_view trimmed = trim(line);
   if (trimmed.empty()) return true;
   if (trimmed.front() == '/') return command(trimmed);
+  std::vector<ChatTurn> before = history_;
   history_.push_back({.role = "user", .content = read_rest(std::move(line))});
-  answer();
+  if (!answer()) history_ = std::move(before);
   return true;
 }
 
@@ -100,11 +101,12 @@ bool ChatRepl::command(std::string_view line) {
 
 void ChatRepl::regenerate() {
   if (history_.empty()) return say("There is nothing to answer yet.\n");
+  std::vector<ChatTurn> before = history_;
   if (history_.back().role == "assistant") history_.pop_back();
-  answer();
+  if (!answer()) history_ = std::move(before);
 }
 
-void ChatRepl::answer() {
+bool ChatRepl::answer() {
   bool thinking = false;
   const auto on_delta = [&](const chat::OutputDelta& delta) {
     if (options_.interactive && !delta.reasoning.empty()) {
@@ -117,12 +119,9 @@ void ChatRepl::answer() {
   };
   auto turn = answer_(turns(), on_delta);
   if (thinking) say(kPlain);
-  if (!turn) {
-    history_.pop_back();  // the message that could not be answered
-    return say(fmt::format("{}\n", turn.error().message));
-  }
-  say("\n");
-  history_.push_back(*std::move(turn));
+  say(turn ? "\n" : turn.error().message + "\n");
+  if (turn) history_.push_back(*std::move(turn));
+  return turn.has_value();
 }
 
 void ChatRepl::save(const std::string& path) {

@@ -34,7 +34,7 @@ class ChatRepl {
   std::string read_rest(std::string line);
   bool next_line(std::string_view prompt, std::string& line);
   void say(std::string_view text);
-  void answer();
+  bool answer();  // false: it failed, and said so
   void regenerate();
   void save(const std::string& path);
 

@@ -6,6 +6,8 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <filesystem>
+#include <map>
 #include <random>
 
 #include "support/checkpoint_files.h"
@@ -203,6 +205,34 @@ TEST(CheckpointTemplate, TheFileGoesBeforeTheField) {
   EXPECT_EQ(open(folder)->chat_template, "field");
   folder.write("chat_template.jinja", "file");
   EXPECT_EQ(open(folder)->chat_template, "file");
+}
+
+TEST(CheckpointTemplate, OneOfItsOwnForTools) {
+  const Folder folder;
+  write_hf(folder);
+  folder.write("tokenizer_config.json",
+               R"({"chat_template":[{"name":"default","template":"d"},{"name":"tool_use","template":"t"}]})");
+  EXPECT_EQ(open(folder)->chat_template, "d");
+  EXPECT_EQ(open(folder)->tool_template, "t");
+  folder.write("chat_template.jinja", "file");  // goes before all of the field
+  EXPECT_EQ(open(folder)->tool_template, "");
+  std::filesystem::create_directory(folder.at("additional_chat_templates"));
+  folder.write("additional_chat_templates/tool_use.jinja", "more");
+  EXPECT_EQ(open(folder)->chat_template, "file");
+  EXPECT_EQ(open(folder)->tool_template, "more");
+}
+
+TEST(CheckpointTemplate, SpecialTokensByTheirNames) {
+  const Folder folder;
+  write_hf(folder);
+  folder.write(
+      "tokenizer_config.json",
+      R"({"bos_token":{"content":"<b>","lstrip":false},"eos_token":"<e>","pad_token":null,"unk_token":7})");
+  const std::map<std::string, std::string> expected{{"bos_token", "<b>"}, {"eos_token", "<e>"}};
+  EXPECT_EQ(open(folder)->special_tokens, expected);
+  folder.write("tokenizer_config.json", "{}");
+  folder.write("special_tokens_map.json", R"({"bos_token":"<b>","eos_token":{"content":"<e>"}})");
+  EXPECT_EQ(open(folder)->special_tokens, expected);
 }
 
 // ---------- without weights ----------

@@ -55,6 +55,15 @@ struct Whole {
   }
 };
 
+TEST(TextStream, SomeSpecialTokensAreKept) {
+  const FakeTokenizer tokenizer;
+  TextStream stream(tokenizer, {.kept_tokens = {FakeTokenizer::kBos, FakeTokenizer::kImEnd}}, {});
+  const TextDelta delta = stream.push(event(
+      {FakeTokenizer::kImStart, 'a', FakeTokenizer::kBos, 'b', FakeTokenizer::kEos, FakeTokenizer::kImEnd}));
+  EXPECT_EQ(delta.text, "a<|bos|>b<|im_end|>");
+  EXPECT_EQ(delta.tokens.size(), 6U);
+}
+
 TEST(TextStream, ReleasesTextTokensAndLogprobsTogether) {
   const FakeTokenizer tokenizer;
   TextStream stream(tokenizer, {}, {});

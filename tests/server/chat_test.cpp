@@ -163,16 +163,14 @@ TEST(Chat, StreamExactly) {
           "\n\ndata: [DONE]\n\n");
 }
 
-TEST(Chat, NothingIsSaidBeforeTheFirstToken) {
-  auto options = scripted("Hey");
-  options.engine.manual = true;
+TEST(Chat, TheRoleLeavesWithTheFirstToken) {
+  auto options = scripted("\xC3\xA9");  // whose text needs two tokens
+  options.engine.token_interval = std::chrono::milliseconds(30);
   TestServer server(options);
-  HttpClient client(server.port());
-  client.send(
-      post("/v1/chat/completions", fmt::format(R"({{"messages":{},"stream":true,"max_tokens":1}})", kUser)));
-  ASSERT_TRUE(server.engine().wait_submitted(1));
-  server.engine().step();
-  ASSERT_TRUE(client.read_until("[DONE]"));
+  const auto answer = chat(server, R"(,"stream":true)");
+  ASSERT_FALSE(answer.chunks.empty());
+  EXPECT_THAT(answer.chunks.front(), HasSubstr(R"("role":"assistant")"));
+  EXPECT_THAT(answer.chunks.front(), HasSubstr("\"content\":\"\xC3\xA9\""));
 }
 
 TEST(Chat, UsageOnEveryChunkWhenAskedFor) {
