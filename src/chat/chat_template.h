@@ -2,8 +2,10 @@
 // apply_chat_template renders it.
 #pragma once
 
+#include <chrono>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -31,7 +33,8 @@ struct RenderInputs {
   const boost::json::array* documents = nullptr;
   const boost::json::object* kwargs = nullptr;  // chat_template_kwargs: further variables
   bool add_generation_prompt = true;
-  bool continue_final_message = false;  // the text ends within the last message
+  bool continue_final_message = false;                       // the text ends within the last message
+  std::optional<std::chrono::system_clock::time_point> now;  // of strftime_now; empty: the clock's
 };
 
 class ChatTemplate {
