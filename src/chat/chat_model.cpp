@@ -135,7 +135,9 @@ Result<std::shared_ptr<const ChatModel>> make_chat_model(const ChatFiles& files,
   const std::string& tools = files.tool_template.empty() ? files.chat_template : files.tool_template;
   ASSIGN_OR_RETURN(model->tool_format, choose_tool_format(options, tools));
   const std::string reasoning = canonical_reasoning_parser(options.reasoning_parser);
-  if (reasoning == "think") model->reasoning = ReasoningFormat{.name = "think"};
+  if (reasoning == "think")
+    model->reasoning =
+        detect_reasoning_format(files.chat_template).value_or(ReasoningFormat{.name = "think"});
   if (reasoning == "auto") model->reasoning = detect_reasoning_format(files.chat_template);
   find_tokens(*model, files, tokenizer);
   if (files.chat_template.empty()) {
