@@ -16,6 +16,14 @@ void truncate(std::vector<std::vector<TokenId>>& prompts, size_t keep) {
     if (ids.size() > keep) ids.erase(ids.begin(), ids.end() - static_cast<std::ptrdiff_t>(keep));
 }
 
+// Tokens that the context leaves for an answer, and the KV cache where that is smaller: block 0 is reserved,
+// and the last token is never stored.
+int room_behind(size_t prompt_tokens, const EngineInfo& info) {
+  const int64_t stored = static_cast<int64_t>(info.num_kv_blocks - 1) * info.block_size + 1;
+  const int64_t most = std::min<int64_t>(info.max_model_len, stored);
+  return static_cast<int>(most - static_cast<int64_t>(prompt_tokens));
+}
+
 }  // namespace
 
 std::string new_answer_id(std::string_view prefix) {
@@ -101,8 +109,7 @@ GenerateRequest GenerationJob::make_request(size_t choice) {
   if (s.seed) *s.seed += choice % n;  // the choices of one prompt differ, and the same request repeats them
   adapt(s);
   if (!o.max_tokens_given) {
-    const int room = model_.engine->info().max_model_len - static_cast<int>(request.prompt.size());
-    s.max_tokens = std::clamp(room, 1, s.max_tokens);
+    s.max_tokens = std::clamp(room_behind(request.prompt.size(), model_.engine->info()), 1, s.max_tokens);
   }
   return request;
 }

@@ -103,7 +103,7 @@ TEST_F(ChatRequestTest, EveryFormOfMessages) {
   // The deprecated forms.
   EXPECT_EQ(prompt_of(R"([{"role":"assistant","function_call":{"name":"f","arguments":"{}"}},)"
                       R"({"role":"function","name":"f","content":"42"}])"),
-            "<|im_start|>assistant\n[call:f {}]<|im_end|>\n<|im_start|>tool\n42<|im_end|>\n"
+            "<|im_start|>assistant\n[call:f \"{}\"]<|im_end|>\n<|im_start|>tool\n42<|im_end|>\n"
             "<|im_start|>assistant\n");
 }
 
