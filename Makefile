@@ -10,6 +10,7 @@ PREFIX ?= /usr/local
 SOAK_STREAMS ?= 4096
 SOAK_SECONDS ?= 300
 SOAK_REQUESTS ?= 200000
+SECONDS ?= 20
 
 DEFAULT_MODEL := .models/SmolLM2-135M-Instruct.Q4_1.gguf
 BINARY := build/release-cpu/src/apps/pegainfer
@@ -18,7 +19,7 @@ PYTHON := .venv/bin/python
 CUDA_SETTINGS = -DPEGAINFER_CUDA_ARCHITECTURES='$(CUDA_ARCHITECTURES)'
 TEST_SETTINGS = -DPEGA_PYTHON=$(CURDIR)/$(PYTHON) -DPEGA_DEFAULT_MODEL=$(CURDIR)/$(DEFAULT_MODEL)
 
-.PHONY: help serve test test-tsan soak build model lint bench install clean deps venv
+.PHONY: help serve test test-tsan fuzz soak build model lint bench install clean deps venv
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -46,6 +47,12 @@ test-tsan: deps  ## the unit and ops tests under ThreadSanitizer
 	cmake --preset tsan
 	cmake --build --preset tsan -j $(JOBS)
 	ctest --preset tsan
+
+fuzz:  ## every fuzz target for 20 seconds (SECONDS=), from the committed inputs (tests/fuzz/corpus)
+	@tools/install_deps.sh fuzz
+	cmake --preset fuzz >/dev/null
+	cmake --build --preset fuzz -j $(JOBS)
+	JOBS=$(JOBS) tools/fuzz.sh $(SECONDS)
 
 soak: deps  ## 4,096 streams for five minutes, then 200,000 requests (SOAK_STREAMS=, SOAK_SECONDS=, SOAK_REQUESTS=)
 	cmake --preset release-cpu -DPEGAINFER_TESTS=ON $(TEST_SETTINGS)

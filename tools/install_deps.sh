@@ -13,7 +13,10 @@ packages=(
   curl                                     # the smoke test
   python3 python3-venv python3-pip         # the default model, end-to-end tests
 )
-if [ "${1:-}" = lint ]; then packages+=(clang clang-format clang-tidy); fi
+case "${1:-}" in
+  lint) packages+=(clang clang-format clang-tidy) ;;
+  fuzz) packages+=(clang libclang-rt-14-dev llvm) ;;  # libFuzzer and the sanitizers; llvm names the lines of a finding
+esac
 
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
   # Not a Debian: nothing to install with. The build works where the libraries are; CMake names what is missing.

@@ -55,6 +55,20 @@ TEST(RequestParser, SameRequestsHoweverTheBytesAreCut) {
   }
 }
 
+// Found by fuzzing: with assertions on, Beast's parser aborted when the last chunk came first and in pieces.
+TEST(RequestParser, NoChunksButTheLastHoweverTheyAreCut) {
+  for (const std::string body : {"0\r\n\r\n", "00\r\n\r\n", "0;a=b\r\n\r\n", "0\r\nTrailer: x\r\n\r\n"}) {
+    const std::string bytes = std::string(kChunkedHead) + body + "GET /next HTTP/1.1\r\nHost: h\r\n\r\n";
+    for (size_t piece = 1; piece <= bytes.size(); ++piece) {
+      const Parsed out = parse(bytes, piece);
+      ASSERT_FALSE(out.fault) << body << " in pieces of " << piece << ": " << out.fault->message;
+      ASSERT_EQ(out.requests.size(), 2U) << body << " in pieces of " << piece;
+      EXPECT_EQ(out.requests[0].body, "");
+      EXPECT_EQ(out.requests[1].path, "/next");
+    }
+  }
+}
+
 TEST(RequestParser, MalformedChunksAreRefusedHoweverTheyAreCut) {
   for (const std::string body :
        {"0x10\r\n0123456789abcdef\r\n0\r\n\r\n", "-1\r\n", "z\r\n", "\r\n", "3\r\nabcd\r\n0\r\n\r\n",
