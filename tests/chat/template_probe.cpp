@@ -45,7 +45,11 @@ json::Object answer(const json::Object& request, int repeats) {
     inputs.now = std::chrono::system_clock::time_point(std::chrono::seconds(now->as_int64()));
   }
   const auto text = (*compiled)->render(inputs);
-  if (!text) return failed(text.error());
+  if (!text) {
+    json::Object out = failed(text.error());
+    out["wants_content_parts"] = (*compiled)->wants_content_parts();
+    return out;
+  }
   json::Array spans;
   for (const TextSpan& span : text->untrusted) spans.push_back(json::Array{span.begin, span.end});
   json::Object out{{"text", text->text},

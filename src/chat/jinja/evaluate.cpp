@@ -112,7 +112,7 @@ Value Interpreter::concatenate(const Expr& expr) {
   for (const Expr* part : expr.items) {
     append_str(out, evaluate(*part));
     runtime_.at = expr.at;
-    if (out.size() > 65536) runtime_.text(out.size());
+    runtime_.check(out.size());
   }
   return runtime_.string(out);
 }

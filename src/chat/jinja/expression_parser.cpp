@@ -1,6 +1,7 @@
 #include "chat/jinja/expression_parser.h"
 
 #include <charconv>
+#include <cmath>
 
 #include "chat/jinja/builtins.h"
 
@@ -171,7 +172,9 @@ Value ExpressionParser::number(const Lexeme& lexeme) {
   const std::string& text = lexeme.text;
   if (lexeme.token == Token::kFloat) {
     double value = 0;
-    std::from_chars(text.data(), text.data() + text.size(), value);
+    const auto parsed = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (parsed.ec == std::errc::result_out_of_range)
+      value = text.find("e-") == std::string::npos ? HUGE_VAL : 0.0;
     return {value};
   }
   int base = 10;

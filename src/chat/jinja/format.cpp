@@ -62,7 +62,7 @@ std::string float_digits(double value, const Spec& spec) {
 void pad(Runtime& runtime, TextBuilder& out, const Text& text, const Spec& spec, char align) {
   const auto size = static_cast<int64_t>(length(text.bytes));
   const int64_t missing = std::max<int64_t>(0, spec.width - size);
-  runtime.text(out.size() + text.bytes.size() + static_cast<size_t>(missing) * spec.fill.size());
+  runtime.check(out.size() + text.bytes.size() + static_cast<size_t>(missing) * spec.fill.size());
   const int64_t left = align == '<' ? 0 : align == '^' ? missing / 2 : missing;
   for (int64_t i = 0; i < left; ++i) out.trusted(spec.fill);
   out.append(text);

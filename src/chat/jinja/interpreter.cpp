@@ -48,8 +48,7 @@ Text Interpreter::run(const std::vector<std::pair<std::string, Value>>& variable
 
 void Interpreter::write(const Value& value) {
   append_str(*out_, value);
-  runtime_.text(0);
-  if (out_->size() > runtime_.text_limit()) runtime_.fail("the output of the template is too large");
+  runtime_.check(out_->size());
 }
 
 Interpreter::Flow Interpreter::run_body(const Body& body) {

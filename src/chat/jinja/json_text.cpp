@@ -62,7 +62,7 @@ class Writer {
 
   void value(const Value& v) {
     runtime_.step();
-    if (out_.size() > checked_ + 65536) runtime_.text(checked_ = out_.size());
+    runtime_.check(out_.size());
     switch (v.kind()) {
       case Kind::kNone: return out_.trusted("null");
       case Kind::kBool: return out_.trusted(v.boolean() ? "true" : "false");
@@ -136,7 +136,6 @@ class Writer {
   TextBuilder& out_;
   const JsonStyle& style_;
   int level_ = 0;
-  size_t checked_ = 0;
 };
 
 }  // namespace

@@ -95,7 +95,7 @@ Value join(Runtime& runtime, Args& args) {
     if (!first) out.append(*between);
     first = false;
     append_str(out, getter(item));
-    if (out.size() > 65536) runtime.text(out.size());
+    runtime.check(out.size());
   }
   return runtime.string(out);
 }

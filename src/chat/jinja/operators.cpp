@@ -288,7 +288,15 @@ Value slice(Runtime& runtime, const Value& value, const Value& start, const Valu
   for (int64_t i = b.start; b.step > 0 ? i < b.stop : i > b.stop; i += b.step) {
     items.push_back(list.items[static_cast<size_t>(i)]);
   }
-  return runtime.list(std::move(items), list.flavor == Flavor::kRange ? Flavor::kList : list.flavor);
+  if (list.flavor != Flavor::kRange) return runtime.list(std::move(items), list.flavor);
+  runtime.values(items.size());
+  auto range = std::make_shared<List>();
+  range->items = std::move(items);
+  range->flavor = Flavor::kRange;
+  range->range_start = list.range_start + b.start * list.range_step;
+  range->range_stop = list.range_start + b.stop * list.range_step;
+  range->range_step = list.range_step * b.step;
+  return {ListPtr(std::move(range))};
 }
 
 }  // namespace pegainfer::jinja

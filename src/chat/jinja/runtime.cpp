@@ -26,6 +26,7 @@ std::vector<Value> Runtime::iterate(const Value& value) {
   std::vector<Value> items;
   if (value.is(Kind::kList)) {
     const List& list = value.list();
+    step(static_cast<int64_t>(list.items.size() >> 3));
     if (list.flavor != Flavor::kGenerator) return list.items;
     items.assign(list.items.begin() + static_cast<ptrdiff_t>(list.consumed), list.items.end());
     list.consumed = list.items.size();

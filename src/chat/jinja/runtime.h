@@ -25,9 +25,13 @@ class Runtime {
   void step(int64_t n = 1) {
     if ((steps_ += n) > limits_.steps) fail("the template takes too many steps");
   }
+  // While a text grows.
+  void check(size_t bytes) const {
+    if (bytes > text_limit_) fail("a text of the template is too large");
+  }
   // Before `bytes` of text are made.
   void text(size_t bytes) {
-    if (bytes > text_limit_) fail("a text of the template is too large");
+    check(bytes);
     memory(bytes);
     step(static_cast<int64_t>(bytes >> 8));
   }
@@ -49,7 +53,6 @@ class Runtime {
   }
   void leave() { --depth_; }
   [[nodiscard]] const Limits& limits() const { return limits_; }
-  [[nodiscard]] size_t text_limit() const { return text_limit_; }
 
   Value list(std::vector<Value> items, Flavor flavor = Flavor::kList);
   Value dict(Dict dict);

@@ -142,7 +142,7 @@ Value join_method(Runtime& runtime, Args& args) {
     first = false;
     runtime.defined(item);
     out.append(runtime.string(item, "an item of join"));
-    runtime.text(out.size());
+    runtime.check(out.size());
   }
   return runtime.string(out, self(args).markup);
 }

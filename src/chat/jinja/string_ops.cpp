@@ -197,7 +197,7 @@ Value replace(Runtime& runtime, const Text& text, const Text& from, const Text& 
   const std::string_view bytes = text.bytes;
   const auto insert = [&] {
     out.append(to);
-    if (out.size() > 65536) runtime.text(out.size());
+    runtime.check(out.size());
   };
   if (from.bytes.empty()) {
     // Between all characters, and at both ends.

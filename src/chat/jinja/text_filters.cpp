@@ -120,7 +120,7 @@ Value indent(Runtime& runtime, Args& args) {
     }
     first = false;
     out.append(line);
-    if (out.size() > 65536) runtime.text(out.size());
+    runtime.check(out.size());
   }
   return runtime.string(out, text.markup);
 }
