@@ -26,7 +26,7 @@ void JsonCalls::reset() {
 }
 
 void JsonCalls::begin_item() {
-  committed_ = false;
+  committed_ = other_keys_ = false;
   id_.clear();
   name_.reset();
   arguments_.reset();
@@ -127,8 +127,9 @@ bool JsonCalls::end_value(MessageSink& sink) {
       if (!key) return false;
       key_ = std::move(*key);
       state_ = State::kColon;
-      return rules_.marked || committed_ || is_arguments(key_) || key_ == "name" || key_ == "id" ||
-             key_ == "type";
+      const bool known = is_arguments(key_) || key_ == "name" || key_ == "id" || key_ == "type";
+      other_keys_ |= !known;
+      return known || committed_ || rules_.marked;
     }
     case State::kName:
       name_ = decode_string(raw_);
@@ -158,7 +159,8 @@ bool JsonCalls::end_value(MessageSink& sink) {
 
 JsonCalls::Step JsonCalls::end_item(MessageSink& sink) {
   if (!committed_) {
-    if (!name_ || arguments_ || !rules_.marked) return Step::kBroken;
+    // Other keys may be misspelt arguments.
+    if (!name_ || other_keys_ || !rules_.marked) return Step::kBroken;
     sink.begin_call(*name_, id_);
     sink.arguments("{}");
     committed_ = true;

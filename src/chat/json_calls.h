@@ -65,7 +65,8 @@ class JsonCalls {
   State state_ = State::kOpen;
   bool in_array_ = false;
   bool committed_ = false;
-  std::string raw_;  // of the value that is scanned
+  bool other_keys_ = false;  // that say nothing here
+  std::string raw_;          // of the value that is scanned
   std::string key_, id_;
   std::optional<std::string> name_, arguments_;
 };

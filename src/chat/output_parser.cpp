@@ -13,6 +13,12 @@ std::unique_ptr<ToolParser> make_tool_parser(const OutputParserOptions& options,
   using Make = std::unique_ptr<ToolParser> (*)(const OutputParserOptions&, MessageSink&);
   static constexpr std::pair<std::string_view, Make> kMakers[] = {
       {"hermes", make_hermes_parser},
+      {"qwen3_coder", make_qwen3_coder_parser},
+      {"llama3_json", make_llama3_json_parser},
+      {"pythonic", make_pythonic_parser},
+      {"mistral", make_mistral_parser},
+      {"deepseek_v3", make_deepseek_v3_parser},
+      {"json", make_json_parser},
   };
   if (options.tool_names.empty()) return nullptr;
   for (const auto& [name, make] : kMakers) {

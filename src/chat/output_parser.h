@@ -2,6 +2,7 @@
 // cutting of a text into pieces concatenate to the same message.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -40,6 +41,10 @@ class OutputParser {
   [[nodiscard]] virtual bool in_reasoning() const = 0;
 };
 
+// Tool -> parameter -> its type in the tool's schema ("integer", ..; "string?" where null is allowed too),
+// from tool_parameter_types() (tool_schema.h).
+using ToolParameterTypes = std::map<std::string, std::map<std::string, std::string>>;
+
 // How the tool calls of a format are written.
 struct ToolFormat {
   std::string name;  // "hermes", "qwen3_coder", "llama3_json", "pythonic", "mistral", "deepseek_v3", "json"
@@ -55,8 +60,10 @@ struct ReasoningFormat {
 };
 
 struct OutputParserOptions {
-  std::string tool_format;                   // "": text is never a tool call
-  std::vector<std::string> tool_names;       // of the request; calls of others are content
+  std::string tool_format;              // "": text is never a tool call
+  std::vector<std::string> tool_names;  // of the request; calls of others are content
+  // For qwen3_coder, which writes every value as bare text: what is not here is a string.
+  ToolParameterTypes parameter_types;
   std::optional<ReasoningFormat> reasoning;  // empty: no reasoning is split off
   bool starts_in_reasoning = false;          // the prompt ends with the opening mark
   bool parallel_tool_calls = true;           // false: only the first call is kept

@@ -17,14 +17,14 @@ struct Fingerprint {
 
 // The first that fits. The more particular formats come first: others share their marks.
 const Fingerprint kFingerprints[] = {
-    {"qwen3_coder", {"<function=", "<parameter="}},
+    {"qwen3_coder", {"<function=", "<parameter="}, {"<seed:tool_call>"}},
     {"deepseek_v3", {"<｜tool▁call▁begin｜>"}},
     {"mistral", {"[TOOL_CALLS]"}},
     // GLM and others write something else between the same tags.
-    {"hermes", {"<tool_call>", "</tool_call>"}, {"<arg_key>", "<arg_value>", "<minimax:tool_call>"}},
+    {"hermes", {"<tool_call>", "</tool_call>"}, {"<arg_key>", "<arg_value>", "<invoke", "<tool_calls>"}},
     {"pythonic", {"<|python_start|>"}},
     {"pythonic", {"[func_name1(params_name1=params_value1"}},
-    {"llama3_json", {"<|python_tag|>"}},
+    {"llama3_json", {"<|python_tag|>"}, {"<function="}},
     {"llama3_json", {"\"parameters\": dictionary of argument name and its value"}},
 };
 
