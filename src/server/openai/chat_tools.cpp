@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/json.h"
+#include "chat/tool_schema.h"
 
 namespace pegainfer::openai {
 namespace {
@@ -80,7 +81,9 @@ Status read_list(const json::Value& value, size_t max_tools, ChatTools& out) {
                               at + ".function.name", kInvalidValue);
     out.names.push_back(std::move(name));
   }
-  if (!list->empty()) out.list = std::make_shared<const json::Array>(*list);
+  if (list->empty()) return ok_status();
+  out.list = std::make_shared<const json::Array>(*list);
+  out.parameter_types = chat::tool_parameter_types(*list);
   return ok_status();
 }
 

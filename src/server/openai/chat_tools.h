@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "chat/output_parser.h"
 #include "pegainfer/result.h"
 
 namespace boost::json {
@@ -21,6 +22,7 @@ enum class ToolChoice : uint8_t { kNone, kAuto, kRequired, kNamed };
 struct ChatTools {
   std::shared_ptr<const boost::json::array> list;  // as templates see them; null: none
   std::vector<std::string> names;
+  chat::ToolParameterTypes parameter_types;
   ToolChoice choice = ToolChoice::kNone;
   std::string named;     // the one of kNamed
   bool parallel = true;  // more than one call may come

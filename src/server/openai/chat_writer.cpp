@@ -110,6 +110,7 @@ ChatParts::ChatParts(const ChatRequest& request, const chat::ChatModel& model, c
   if (calls) {
     options.tool_format = model.tool_format;
     options.tool_names = request.tools.names;
+    options.parameter_types = request.tools.parameter_types;
     if (request.tools.choice == ToolChoice::kNamed) options.tool_names = {request.tools.named};
     options.parallel_tool_calls = request.tools.parallel;
   }
