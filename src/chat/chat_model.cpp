@@ -46,8 +46,7 @@ std::string look_up(const std::array<Alias, N>& aliases, std::string_view name) 
 
 void sort_unique(std::vector<TokenId>& ids) {
   std::ranges::sort(ids);
-  const auto rest = std::ranges::unique(ids);
-  ids.erase(rest.begin(), rest.end());
+  ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
 }
 
 void add_marks(std::string_view source, char open, char close, const Tokenizer& tokenizer,
