@@ -194,7 +194,10 @@ Value get_attribute(Runtime& runtime, const Value& object, const std::shared_ptr
 
 Value get_item(Runtime& runtime, const Value& object, const Value& key) {
   runtime.defined(object);
-  if (object.is_string() && key.is_int()) return character(object.text(), key.integer());
+  if (object.is_string() && key.is_int()) {
+    runtime.step(static_cast<int64_t>(object.bytes().size() >> 8));
+    return character(object.text(), key.integer());
+  }
   if (const Value* found = item_of(object, key)) return *found;
   if (!key.is_string()) {
     TextBuilder name;

@@ -120,7 +120,8 @@ class PercentFormat {
     }
     const bool all_used = is_tuple_ ? next_ >= values_.list().items.size() : next_ > 0;
     if (!all_used && !values_.is(Kind::kDict) &&
-        !(values_.is(Kind::kList) && values_.list().flavor == Flavor::kList)) {
+        !(values_.is(Kind::kList) &&
+          (values_.list().flavor == Flavor::kList || values_.list().flavor == Flavor::kRange))) {
       runtime_.fail("not all arguments converted during string formatting");
     }
     return runtime_.string(out_, format_.markup);
@@ -195,6 +196,10 @@ class PercentFormat {
                            '>');
       }
       case 'c': {
+        if (value.is_int() && value.integer() >= 0 && value.integer() <= 0x10FFFF) {
+          return append_text(runtime_, out_, *make_text(encode(static_cast<char32_t>(value.integer()))), spec,
+                             '>');
+        }
         if (!value.is_string() || length(value.bytes()) != 1) runtime_.fail("%c requires a single character");
         return append_text(runtime_, out_, value.text(), spec, '>');
       }

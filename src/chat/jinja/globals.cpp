@@ -50,6 +50,7 @@ Dict make_dict(Runtime& runtime, const Args& args) {
       for (const Value& item : runtime.iterate(from)) {
         const std::vector<Value> pair = runtime.iterate(item);
         if (pair.size() != 2) runtime.fail("dict takes pairs");
+        if (!pair[0].is_string()) runtime.step(static_cast<int64_t>(dict.size()));
         if (!hashable(pair[0])) runtime.fail(fmt::format("unhashable type: '{}'", type_name(pair[0])));
         dict.set(pair[0], pair[1]);
       }

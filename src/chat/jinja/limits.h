@@ -8,9 +8,10 @@ namespace pegainfer::jinja {
 
 struct Limits {
   size_t source_bytes = size_t{4} << 20;
-  int parse_depth = 120;  // brackets, blocks and operators within each other
-  int depth = 600;        // of evaluation, macros included
-  int macro_depth = 100;  // macros that call macros
+  int parse_depth = 120;                 // brackets, blocks and operators within each other
+  int depth = 2000;                      // of evaluation, macros included
+  size_t stack_bytes = size_t{2} << 20;  // the same, in what it takes of the thread's stack
+  int macro_depth = 200;                 // macros that call macros
   int64_t steps = 10'000'000;
   size_t output_bytes = size_t{16} << 20;   // and what the inputs have; also of any one string
   size_t memory_bytes = size_t{256} << 20;  // of all values made, and 64 times the inputs

@@ -76,7 +76,9 @@ Value length_filter(Runtime& runtime, Args& args) {
   const Value& value = bound[0];
   switch (value.kind()) {
     case Kind::kUndefined: return {int64_t{0}};
-    case Kind::kString: return {static_cast<int64_t>(length(value.bytes()))};
+    case Kind::kString:
+      runtime.step(static_cast<int64_t>(value.bytes().size() >> 8));
+      return {static_cast<int64_t>(length(value.bytes()))};
     case Kind::kDict: return {static_cast<int64_t>(value.dict().size())};
     case Kind::kList:
       if (value.list().flavor != Flavor::kGenerator) return {static_cast<int64_t>(value.list().items.size())};
@@ -132,7 +134,6 @@ Value reverse(Runtime& runtime, Args& args) {
   if (bound[0].is_string()) {
     return slice(runtime, bound[0], None{}, None{}, int64_t{-1});
   }
-  runtime.defined(bound[0]);
   const bool was_generator = bound[0].is(Kind::kList) && bound[0].list().flavor == Flavor::kGenerator;
   std::vector<Value> items = runtime.iterate(bound[0]);
   std::reverse(items.begin(), items.end());

@@ -279,8 +279,7 @@ Value slice(Runtime& runtime, const Value& value, const Value& start, const Valu
     return runtime.string(out, text.markup);
   }
   if (!value.is(Kind::kList) || value.list().flavor > Flavor::kRange) {
-    // As Jinja: what can not be sliced has no such attribute.
-    return {Undefined{std::make_shared<const std::string>("slice"), type_name(value)}};
+    runtime.fail(fmt::format("'{}' object can not be sliced", type_name(value)));
   }
   const List& list = value.list();
   const Bounds b = slice_bounds(runtime, static_cast<int64_t>(list.items.size()), start, stop, step);
@@ -293,9 +292,14 @@ Value slice(Runtime& runtime, const Value& value, const Value& start, const Valu
   auto range = std::make_shared<List>();
   range->items = std::move(items);
   range->flavor = Flavor::kRange;
-  range->range_start = list.range_start + b.start * list.range_step;
-  range->range_stop = list.range_start + b.stop * list.range_step;
-  range->range_step = list.range_step * b.step;
+  // Where these leave int64_t, Python has larger integers; they are only printed.
+  const auto wrapped = [](int64_t a, int64_t x, int64_t y) {
+    return static_cast<int64_t>(static_cast<uint64_t>(a) +
+                                static_cast<uint64_t>(x) * static_cast<uint64_t>(y));
+  };
+  range->range_start = wrapped(list.range_start, b.start, list.range_step);
+  range->range_stop = wrapped(list.range_start, b.stop, list.range_step);
+  range->range_step = wrapped(0, list.range_step, b.step);
   return {ListPtr(std::move(range))};
 }
 

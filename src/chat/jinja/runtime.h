@@ -46,7 +46,8 @@ class Runtime {
     memory_left_ -= bytes;
   }
   void enter() {
-    if (++depth_ > limits_.depth) {
+    const auto here = reinterpret_cast<uintptr_t>(__builtin_frame_address(0));
+    if (++depth_ > limits_.depth || (stack_ > here && stack_ - here > limits_.stack_bytes)) {
       depth_ = 0;  // the failure unwinds everything
       fail("the template is nested too deeply");
     }
@@ -90,6 +91,7 @@ class Runtime {
   size_t memory_left_;
   int64_t steps_ = 0;
   int depth_ = 0;
+  uintptr_t stack_ = reinterpret_cast<uintptr_t>(__builtin_frame_address(0));  // it grows down from here
   std::vector<std::shared_ptr<Namespace>> namespaces_;
 };
 

@@ -224,6 +224,7 @@ Value replace(Runtime& runtime, const Text& text, const Text& from, const Text& 
 Value pad(Runtime& runtime, const Text& text, int64_t width, const Text* fill, char align) {
   const auto size = static_cast<int64_t>(length(text.bytes));
   const int64_t missing = width > size ? width - size : 0;
+  runtime.check(static_cast<size_t>(missing));
   runtime.text(text.bytes.size() + static_cast<size_t>(missing) * (fill != nullptr ? fill->bytes.size() : 1));
   // As CPython centers: an odd one goes left where the width is odd.
   const int64_t left = align == '<' ? 0 : align == '>' ? missing : missing / 2 + (missing & width & 1);

@@ -132,6 +132,7 @@ Value tojson(Runtime& runtime, Args& args) {
   style.sort_keys = bound.has(4) && truthy(bound[4]);
   style.indented = bound.set(2);
   if (style.indented && bound[2].is_string()) {
+    if (bound[2].bytes().size() > 1024) runtime.fail("tojson's indent is too large");
     style.indent = bound[2].text_ptr();
   } else if (style.indented) {
     const int64_t width = runtime.integer(bound[2], "tojson's indent");
@@ -190,6 +191,13 @@ Value wordcount(Runtime& runtime, Args& args) {
 
 Value truncate(Runtime& runtime, Args& args) {
   const Bound bound(runtime, args, "truncate", {"s", "length", "killwords", "end", "leeway"}, 1);
+  if (bound[0].is_undefined() || bound[0].is(Kind::kDict) || bound[0].is(Kind::kList)) {
+    // Jinja measures before it looks what it has: what is short enough stays what it is.
+    const size_t size = bound[0].is(Kind::kDict)   ? bound[0].dict().size()
+                        : bound[0].is(Kind::kList) ? bound[0].list().items.size()
+                                                   : 0;
+    if (size <= 5) return bound[0];
+  }
   const Text& text = runtime.string(bound[0], "what is truncated");
   const int64_t limit = bound.has(1) ? runtime.integer(bound[1], "truncate's length") : 255;
   const TextPtr end = bound.has(3) ? std::make_shared<const Text>(runtime.string(bound[3], "truncate's end"))

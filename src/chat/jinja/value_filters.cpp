@@ -147,7 +147,9 @@ Value round_filter(Runtime& runtime, Args& args) {
   }
   if (bound[0].is_int() && precision >= 0) return {bound[0].integer()};
   const double rounded = round_half_even(value, static_cast<int>(precision));
-  return bound[0].is_int() ? Value(static_cast<int64_t>(rounded)) : Value(rounded);
+  if (!bound[0].is_int()) return {rounded};
+  if (std::fabs(rounded) >= 9.2e18) runtime.fail("an integer is too large");
+  return {static_cast<int64_t>(rounded)};
 }
 
 Value attr(Runtime& runtime, Args& args) {
