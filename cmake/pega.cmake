@@ -18,6 +18,9 @@ function(pega_library name)
   list(TRANSFORM ARG_DEPS PREPEND pega_)
   target_link_libraries(pega_${name} PUBLIC ${ARG_DEPS} ${ARG_LINK})
   pega_warnings(pega_${name})
+  if(PEGAINFER_FUZZ)
+    target_precompile_headers(pega_${name} REUSE_FROM pega_fuzz_headers)
+  endif()
 endfunction()
 
 # One test binary per folder of src: <name>_test, registered with CTest under its labels (unit, ops, e2e, golden). Those with

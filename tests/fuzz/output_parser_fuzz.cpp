@@ -10,7 +10,10 @@ namespace {
 
 struct Call {
   std::string id, name, arguments;
-  bool operator==(const Call&) const = default;
+  // Where a format writes no id it may be made by chance.
+  bool operator==(const Call& other) const {
+    return id.empty() == other.id.empty() && name == other.name && arguments == other.arguments;
+  }
 };
 
 struct Said {

@@ -14,7 +14,11 @@ namespace pegainfer::jinja {
 Template::Template(std::string source, const Limits& limits) : source_(std::move(source)), limits_(limits) {}
 Template::~Template() = default;
 
-Error Template::error(const std::string& message, size_t at) const {
+// `message` may quote the template and its data: control bytes, line breaks among them, become spaces.
+Error Template::error(std::string message, size_t at) const {
+  std::replace_if(
+      message.begin(), message.end(),
+      [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; }, ' ');
   const std::string_view before = std::string_view(source_).substr(0, std::min(at, source_.size()));
   const auto line = std::count(before.begin(), before.end(), '\n') + 1;
   const size_t start = before.rfind('\n');

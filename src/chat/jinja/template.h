@@ -35,7 +35,7 @@ class Template {
 
  private:
   Template(std::string source, const Limits& limits);
-  [[nodiscard]] Error error(const std::string& message, size_t at) const;
+  [[nodiscard]] Error error(std::string message, size_t at) const;
 
   std::string source_;
   Limits limits_;
