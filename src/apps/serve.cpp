@@ -48,6 +48,7 @@ struct ServeFlags {
 };
 
 void add_watch_flags(CLI::App& command, WatchFlags& flags) {
+  add_otlp_flags(command, flags.otlp);
   command
       .add_option(
           "--trace-dir", flags.trace_dir,

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "apps/otlp_flags.h"
 #include "engine/engine_observer.h"
 #include "metrics/engine_metrics.h"
 #include "metrics/http_metrics.h"
@@ -22,6 +23,7 @@ namespace pegainfer::apps {
 struct WatchFlags {
   std::string trace_dir;  // "": no traces
   bool disable_log_stats = false;
+  OtlpFlags otlp;
 };
 
 class Watch {
@@ -41,7 +43,8 @@ class Watch {
   };
   // The engine is there and has had no request yet. Any thread.
   void engine_ready(const std::shared_ptr<const Engine>& engine, const Served& served);
-  // The server has ended: a trace that is on is written, if there ever was an engine to be seen in it.
+  // The server has ended: a trace that is on is written, if there ever was an engine to be seen in it, and
+  // what is to be exported is, within five seconds.
   void finish();
 
  private:
@@ -52,6 +55,7 @@ class Watch {
   std::shared_ptr<metrics::HttpMetrics> http_metrics_ = std::make_shared<metrics::HttpMetrics>();
   std::shared_ptr<trace::ChromeTrace> trace_;  // null without trace_dir
   std::shared_ptr<trace::Profiler> profiler_;  // as well
+  Otlp otlp_;
   std::optional<metrics::StatsLogger> stats_logger_;
   bool ready_ = false;
 };

@@ -20,8 +20,11 @@ struct QueuedRequest {
   int num_prompt_tokens = 0;
   int max_tokens = 0;
   int priority = 0;
-  uint64_t group = 0;  // GenerateRequest::group: choices of one prompt share it
-  TimePoint arrival;   // before tokenization
+  uint64_t group = 0;        // GenerateRequest::group: choices of one prompt share it
+  TimePoint arrival;         // before tokenization
+  std::string trace_parent;  // as the client sent it; "": it did not
+  int num_choices = 1;
+  const SamplingParams* sampling = nullptr;  // resolved; valid during the call
 };
 
 // The times of a request's life, on the monotonic clock. Those it never reached are TimePoint{}.

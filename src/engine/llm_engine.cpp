@@ -43,6 +43,11 @@ SchedulerOptions scheduler_options(const LlmEngineOptions& options) {
           .force_preempt_every = options.force_preempt_every};
 }
 
+LlmEngineOptions with_info(LlmEngineOptions options) {
+  options.info.max_num_seqs = options.max_num_seqs;
+  return options;
+}
+
 // Ends the loop; caught in run().
 struct DeviceFailure final : std::runtime_error {
   using std::runtime_error::runtime_error;
@@ -53,7 +58,7 @@ struct DeviceFailure final : std::runtime_error {
 // The inbox has no bound of its own: a cancel must always get in. How many requests may queue is a matter of
 // admission, not of this channel.
 LlmEngine::LlmEngine(LlmEngineOptions options, std::unique_ptr<StepExecutor> executor)
-    : options_(std::move(options)),
+    : options_(with_info(std::move(options))),
       seed_base_(options_.seed ? *options_.seed : random_base()),
       admissions_({.max_running = options_.max_num_seqs,
                    .max_queued_requests = options_.max_queued_requests,
@@ -101,7 +106,9 @@ Result<RequestId> LlmEngine::submit(GenerateRequest request) {
              .admission = std::move(request.admission),
              .deadline = request.deadline,
              .arrival = request.arrival.value_or(std::chrono::steady_clock::now()),
-             .name = std::move(request.name)};
+             .name = std::move(request.name),
+             .trace_parent = std::move(request.trace_parent),
+             .num_choices = request.num_choices};
   num_submitted_.fetch_add(1);
   if (!inbox_.try_push(command)) {  // closed between the check and here
     num_submitted_.fetch_sub(1);

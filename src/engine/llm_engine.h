@@ -69,6 +69,8 @@ class LlmEngine final : public Engine {
     std::optional<TimePoint> deadline;
     TimePoint arrival;
     std::string name;
+    std::string trace_parent;
+    int num_choices = 1;
   };
   struct Cancel {
     RequestId id;

@@ -14,7 +14,10 @@ void LlmEngine::observe_queued(const Submit& command, Client& client) {
                              .max_tokens = request.sampling.max_tokens,
                              .priority = request.options.priority,
                              .group = request.options.group,
-                             .arrival = client.arrival};
+                             .arrival = client.arrival,
+                             .trace_parent = command.trace_parent,
+                             .num_choices = command.num_choices,
+                             .sampling = &request.sampling};
   for (const auto& observer : options_.observers) observer->on_queued(queued, now);
 }
 

@@ -27,6 +27,10 @@ std::vector<double> http_time_buckets() {
   return {0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300};
 }
 
+std::vector<double> fine_http_time_buckets() {
+  return {0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5, 5, 7.5, 10, 30, 60};
+}
+
 std::vector<double> one_two_five_buckets(int max) {
   std::vector<double> bounds;
   for (double power = 1;; power *= 10) {

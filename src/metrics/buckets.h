@@ -11,6 +11,7 @@ std::vector<double> request_time_buckets();     // seconds: a request's interval
 std::vector<double> iteration_token_buckets();  // tokens of a step
 std::vector<double> num_choices_buckets();      // n
 std::vector<double> http_time_buckets();        // seconds: an HTTP exchange
+std::vector<double> fine_http_time_buckets();   // the same, as the instrumentator of vLLM's server has them
 // 1, 2, 5, 10, 20, 50, ... up to `max`.
 std::vector<double> one_two_five_buckets(int max);
 

@@ -23,6 +23,7 @@ bool reached(TimePoint time) { return time != TimePoint{}; }
 struct EngineMetrics::Histograms {
   explicit Histograms(int max_model_len)
       : prompt_tokens(one_two_five_buckets(max_model_len)),
+        computed_tokens(one_two_five_buckets(max_model_len)),
         generation_tokens(one_two_five_buckets(max_model_len)),
         max_generation_tokens(one_two_five_buckets(max_model_len)),
         max_tokens(one_two_five_buckets(max_model_len)) {}
@@ -38,6 +39,7 @@ struct EngineMetrics::Histograms {
   Histogram iteration_tokens{iteration_token_buckets()};
   Histogram num_choices{num_choices_buckets()};
   Histogram prompt_tokens;
+  Histogram computed_tokens;
   Histogram generation_tokens;
   Histogram max_generation_tokens;
   Histogram max_tokens;
@@ -79,6 +81,10 @@ void EngineMetrics::on_finished(RequestId id, const Finish& finish, const Reques
   count.store(count.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);  // nobody else writes
   observe_times(finish, times);
   histograms_->prompt_tokens.observe(finish.usage.prompt_tokens);
+  if (reached(times.first_token)) {
+    const int computed = finish.usage.prompt_tokens - finish.usage.cached_tokens;
+    histograms_->computed_tokens.observe(computed);
+  }
   histograms_->generation_tokens.observe(finish.usage.completion_tokens);
   const auto node = live_.extract(id);
   if (node.empty()) return;
@@ -146,6 +152,11 @@ void EngineMetrics::collect_stats(MetricsPage& page, const EngineStats& stats) c
                                                                static_cast<double>(stats.num_total_blocks);
   page.gauge("vllm:kv_cache_usage_perc", "KV-cache usage. 1 means 100 percent usage.", labels_, usage);
   page.gauge("vllm:gpu_cache_usage_perc", "The former name of vllm:kv_cache_usage_perc.", labels_, usage);
+  page.gauge("pegainfer:engine_healthy", "0 once a step has failed: every request is then refused.", labels_,
+             stats.healthy ? 1 : 0);
+  page.gauge("pegainfer:engine_seconds_since_progress",
+             "Seconds since a step began or ended while there is work; 0 without.", labels_,
+             stats.seconds_since_progress);
 }
 
 void EngineMetrics::collect_counters(MetricsPage& page, const EngineStats& stats) const {
@@ -166,6 +177,7 @@ void EngineMetrics::collect_counters(MetricsPage& page, const EngineStats& stats
         stats.prompt_tokens_total);
   count("vllm:generation_tokens_total", "Number of generation tokens processed.",
         stats.generation_tokens_total);
+  count("pegainfer:engine_steps_total", "Steps that the engine has computed.", stats.num_steps);
 
   const auto with = [this](std::string_view key, std::string_view value) {
     Labels labels = labels_;
@@ -206,6 +218,8 @@ void EngineMetrics::collect_histograms(MetricsPage& page) const {
        h.prefill);
   show("vllm:request_decode_time_seconds", "Time from the first token to the last, in seconds.", h.decode);
   show("vllm:request_prompt_tokens", "Number of prompt tokens of a request.", h.prompt_tokens);
+  show("vllm:request_prefill_kv_computed_tokens",
+       "Prompt tokens of a request that were computed: those not in the prefix cache.", h.computed_tokens);
   show("vllm:request_generation_tokens", "Number of tokens generated for a request.", h.generation_tokens);
   show("vllm:request_max_num_generation_tokens", "Tokens of the longest of a request's n choices.",
        h.max_generation_tokens);

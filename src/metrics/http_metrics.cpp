@@ -6,6 +6,8 @@
 
 namespace pegainfer::metrics {
 
+HttpMetrics::HttpMetrics() : all_durations_(fine_http_time_buckets()) {}
+
 void HttpMetrics::observe(std::string_view method, std::string_view handler, int status, double seconds) {
   // 499 is what proxies log for a client that left.
   const std::string status_class = fmt::format("{}xx", (status == 0 ? 499 : status) / 100);
@@ -14,6 +16,7 @@ void HttpMetrics::observe(std::string_view method, std::string_view handler, int
   auto& duration = durations_[{std::string(handler), std::string(method)}];
   if (duration == nullptr) duration = std::make_unique<Histogram>(http_time_buckets());
   duration->observe(seconds);
+  all_durations_.observe(seconds);
 }
 
 void HttpMetrics::collect(MetricsPage& page) const {
@@ -28,6 +31,9 @@ void HttpMetrics::collect(MetricsPage& page) const {
                    "Time from a request's arrival to the end of its answer, in seconds.",
                    {{"handler", key.first}, {"method", key.second}}, *duration);
   }
+  if (totals_.empty()) return;
+  page.histogram("http_request_duration_highr_seconds",
+                 "The same over all handlers and methods, in finer buckets.", {}, all_durations_);
 }
 
 }  // namespace pegainfer::metrics

@@ -16,6 +16,7 @@ namespace pegainfer::metrics {
 
 class HttpMetrics final : public MetricsSource {
  public:
+  HttpMetrics();
   // One exchange has ended. `handler` is the route's path, never the request's: the number of label values
   // must not be the client's choice. `status` 0: the client left before an answer. Any thread.
   void observe(std::string_view method, std::string_view handler, int status, double seconds);
@@ -25,6 +26,7 @@ class HttpMetrics final : public MetricsSource {
   mutable std::mutex mutex_;
   std::map<std::tuple<std::string, std::string, std::string>, uint64_t> totals_;  // handler, method, status
   std::map<std::pair<std::string, std::string>, std::unique_ptr<Histogram>> durations_;  // handler, method
+  Histogram all_durations_;  // in finer buckets, without labels
 };
 
 }  // namespace pegainfer::metrics

@@ -68,6 +68,10 @@ void gauge(MetricsPage& page, std::string_view name, std::string_view help, std:
 
 }  // namespace
 
+void BuildInfo::collect(MetricsPage& page) const {
+  page.gauge("pegainfer:build_info", "The version of this server.", {{"version", version_}}, 1);
+}
+
 // /proc/self/stat, words counted from the state, after the name (proc(5)): 11 utime, 12 stime, 19 starttime,
 // 20 vsize, 21 rss.
 void ProcessMetrics::collect(MetricsPage& page) const {

@@ -102,6 +102,8 @@ GenerateRequest GenerationJob::make_request(size_t choice) {
   request.group = groups_[choice / n];
   request.arrival = arrival_;
   request.name = request_id_;
+  request.trace_parent = trace_parent_;
+  request.num_choices = options().n;
   if (choice < places_.size()) request.admission = std::move(places_[choice]);
   if (timeout_.count() > 0)
     request.deadline = arrival_ + std::chrono::duration_cast<std::chrono::steady_clock::duration>(timeout_);

@@ -43,6 +43,8 @@ class GenerationJob {
   // How long the request may take in all; 0: no limit. Before start().
   void set_timeout(std::chrono::duration<double> timeout) { timeout_ = timeout; }
   void set_request_id(std::string id) { request_id_ = std::move(id); }
+  // The client's traceparent header.
+  void set_trace_parent(std::string text) { trace_parent_ = std::move(text); }
   [[nodiscard]] std::chrono::steady_clock::time_point arrival() const { return arrival_; }
 
   // Submits every choice, or answers with the error. `make_sink(i)`: where the events of choice i go.
@@ -96,6 +98,7 @@ class GenerationJob {
   std::chrono::steady_clock::time_point arrival_ = std::chrono::steady_clock::now();
   std::chrono::duration<double> timeout_{0};
   std::string request_id_;
+  std::string trace_parent_;
   std::vector<std::unique_ptr<Admission>> places_;  // [choices], until they are submitted
   std::vector<uint64_t> groups_;                    // [prompts], 0: one choice
   Prompts prompts_;

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "server/api_index.h"
 #include "server/service.h"
 
 namespace pegainfer::server {
@@ -13,7 +14,7 @@ std::vector<http::Route> routes(Service& service) {
       (service.*method)(request, std::move(responder));
     };
   };
-  return {
+  std::vector<http::Route> table = {
       {"POST", "/v1/completions", to(&Service::completions)},
       {"POST", "/v1/chat/completions", to(&Service::chat_completions)},
       {"POST", "/chat/completions", to(&Service::chat_completions)},
@@ -29,9 +30,22 @@ std::vector<http::Route> routes(Service& service) {
       {"GET", "/version", to(&Service::version)},
       {"GET", "/metrics", to(&Service::metrics)},
       {"POST", "/reset_prefix_cache", to(&Service::reset_prefix_cache)},
+      {"POST", "/flush_cache", to(&Service::reset_prefix_cache)},
       {"POST", "/start_profile", to(&Service::start_profile)},
       {"POST", "/stop_profile", to(&Service::stop_profile)},
+      {"GET", "/ping", to(&Service::health)},
+      {"GET", "/health_generate", to(&Service::health)},
+      {"GET", "/models", to(&Service::models)},
+      {"GET", "/load", to(&Service::load)},
+      {"GET", "/get_load", to(&Service::load_list)},
+      {"GET", "/server_info", to(&Service::server_info)},
+      {"GET", "/get_server_info", to(&Service::server_info)},
+      {"GET", "/model_info", to(&Service::model_info)},
+      {"GET", "/get_model_info", to(&Service::model_info)},
+      {"GET", "/props", to(&Service::props)},
   };
+  add_api_index(table);
+  return table;
 }
 
 }  // namespace pegainfer::server

@@ -33,6 +33,11 @@ openai::ApiError unavailable(std::string message, std::string code) {
   return {503, std::move(message), "unavailable_error", "", std::move(code), 1};
 }
 
+openai::ModelCard model_card(const ServedModel& model) {
+  const EngineInfo& info = model.engine->info();
+  return {.created = model.created, .max_model_len = info.max_model_len, .vocab_size = info.vocab_size};
+}
+
 }  // namespace
 
 Service::Service(const ServiceOptions& options, std::shared_ptr<const LoadStatus> load_status)
@@ -127,6 +132,7 @@ void Service::accept(std::unique_ptr<GenerationJob> job, const http::Request& re
   const openai::GenerationOptions& asked = job->options();
   job->set_timeout(asked.timeout ? std::chrono::duration<double>(*asked.timeout) : options_.request_timeout);
   job->set_request_id(asked.request_id.empty() ? request.request_id : asked.request_id);
+  if (const std::string* parent = request.header("traceparent")) job->set_trace_parent(*parent);
   const uint64_t id = ++num_jobs_started_;
   responder->on_disconnect([this, id] { abandon(id); });
   const bool short_text = job->text_bytes() <= kEncodeInline;
@@ -198,16 +204,13 @@ void Service::reset_prefix_cache(const http::Request& /*request*/, http::Respond
 void Service::models(const http::Request& /*request*/, http::ResponderPtr responder) {
   const ServedModel* model = ready_model(*responder);
   if (model == nullptr) return;
-  responder->send(json_response(openai::format_models(
-      model->names, {.created = model->created, .max_model_len = model->engine->info().max_model_len})));
+  responder->send(json_response(openai::format_models(model->names, model_card(*model))));
 }
 
 void Service::model(const http::Request& request, http::ResponderPtr responder) {
   const ServedModel* model = ready_model(*responder);
   if (model == nullptr) return;
-  auto card =
-      openai::format_model(request.path_tail, model->names,
-                           {.created = model->created, .max_model_len = model->engine->info().max_model_len});
+  auto card = openai::format_model(request.path_tail, model->names, model_card(*model));
   if (!card) return answer_error(*responder, card.error());
   responder->send(json_response(*std::move(card)));
 }

@@ -47,6 +47,12 @@ class Service {
   void version(const http::Request& request, http::ResponderPtr responder);
   void metrics(const http::Request& request, http::ResponderPtr responder);
   void reset_prefix_cache(const http::Request& request, http::ResponderPtr responder);
+  // What other servers' tools ask for (service_info.cpp).
+  void load(const http::Request& request, http::ResponderPtr responder);
+  void load_list(const http::Request& request, http::ResponderPtr responder);
+  void server_info(const http::Request& request, http::ResponderPtr responder);
+  void model_info(const http::Request& request, http::ResponderPtr responder);
+  void props(const http::Request& request, http::ResponderPtr responder);
   void start_profile(const http::Request& request, http::ResponderPtr responder);
   void stop_profile(const http::Request& request, http::ResponderPtr responder);
 

@@ -20,11 +20,11 @@ import unittest
 from prometheus_client.parser import text_string_to_metric_families
 
 import support
-from support import MODEL, Server, run
+from support import MODEL, Server, run, wait_for
 
 # These are zero when nothing happens.
 BUSY_ONLY = {"vllm:num_requests_running", "vllm:num_requests_waiting", "vllm:kv_cache_usage_perc",
-             "vllm:gpu_cache_usage_perc"}
+             "vllm:gpu_cache_usage_perc", "pegainfer:engine_seconds_since_progress"}
 
 
 class Page:
@@ -48,13 +48,6 @@ def scrape(server: Server) -> Page:
 def complete(server: Server, **body: object) -> dict:
     status, text = server.post("/v1/completions", {"prompt": "Hello", "max_tokens": 4, "ignore_eos": True, **body})
     return {"status": status, **json.loads(text)}
-
-
-def wait_for(condition, seconds: float = 60.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.02)
 
 
 class Metrics(unittest.TestCase):

@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 import threading
 import time
+import typing
 import unittest
 import urllib.error
 import urllib.request
@@ -44,6 +45,13 @@ def golden_canary() -> str:
 
 
 _golden: list[str] = []
+
+
+def wait_for(condition: typing.Callable[[], object], seconds: float = 60.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.02)
 
 
 class Server:

@@ -107,8 +107,8 @@ class EveryMetricTest : public ::testing::TestWithParam<int> {
     ASSERT_TRUE(condition(engine_->stats()));
   }
   [[nodiscard]] Exposition page() const {
-    auto parsed =
-        pegainfer::testing::parse_exposition(render({metrics_, http_, std::make_shared<ProcessMetrics>()}));
+    auto parsed = pegainfer::testing::parse_exposition(
+        render({metrics_, http_, std::make_shared<ProcessMetrics>(), std::make_shared<BuildInfo>("1.2.3")}));
     if (!parsed) ADD_FAILURE() << parsed.error().message;
     return std::move(parsed).value_or({});
   }
@@ -173,7 +173,8 @@ TEST_P(EveryMetricTest, EveryOneMoves) {
   const Exposition rest = page();
 
   const std::set<std::string> only_while_busy = {"vllm:num_requests_running", "vllm:num_requests_waiting",
-                                                 "vllm:kv_cache_usage_perc", "vllm:gpu_cache_usage_perc"};
+                                                 "vllm:kv_cache_usage_perc", "vllm:gpu_cache_usage_perc",
+                                                 "pegainfer:engine_seconds_since_progress"};
   int num_metrics = 0;
   for (const auto& [name, family] : rest.families) {
     const bool gone = only_while_busy.contains(name);
@@ -188,7 +189,7 @@ TEST_P(EveryMetricTest, EveryOneMoves) {
     }
   }
   EXPECT_GT(num_metrics, 100);
-  EXPECT_EQ(rest.families.size(), 37U) << "a metric more or less: is it in docs/observability.md?";
+  EXPECT_EQ(rest.families.size(), 43U) << "a metric more or less: is it in docs/observability.md?";
   EXPECT_EQ(busy.value("vllm:num_requests_running") + busy.value("vllm:num_requests_waiting"), 4);
   EXPECT_EQ(rest.value("vllm:admission_rejections_total", {{"reason", "max_num_queued_reqs"}}), 1);
   EXPECT_EQ(rest.value("vllm:admission_rejections_total", {{"reason", "max_num_queued_tokens"}}), 1);

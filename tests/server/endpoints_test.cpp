@@ -21,8 +21,9 @@ TEST(Endpoints, Models) {
   EXPECT_EQ(
       ask(server.port(), get("/v1/models"))->body,
       R"({"object":"list","data":[{"id":"fake-model","object":"model","created":1700000000,"owned_by":"pegainfer",)"
-      R"("root":"fake-model","parent":null,"max_model_len":2048},{"id":"second-name","object":"model",)"
-      R"("created":1700000000,"owned_by":"pegainfer","root":"fake-model","parent":null,"max_model_len":2048}]})");
+      R"("root":"fake-model","parent":null,"max_model_len":2048,"meta":{"n_ctx":2048,"n_vocab":260}},)"
+      R"({"id":"second-name","object":"model",)"
+      R"("created":1700000000,"owned_by":"pegainfer","root":"fake-model","parent":null,"max_model_len":2048,"meta":{"n_ctx":2048,"n_vocab":260}}]})");
   EXPECT_THAT(ask(server.port(), get("/v1/models/second%2Dname"))->body, HasSubstr(R"({"id":"second-name")"));
   const auto unknown = ask(server.port(), get("/v1/models/org/nope"));
   EXPECT_EQ(unknown->status, 404);
@@ -123,7 +124,8 @@ TEST(Endpoints, EveryRouteRefusesGarbage) {
   TestServer server;
   server::Service unused{server::ServiceOptions{}};
   // They take no body, so they look at none: load generators send their request's along.
-  const std::set<std::string> bodiless = {"/start_profile", "/stop_profile", "/reset_prefix_cache"};
+  const std::set<std::string> bodiless = {"/start_profile", "/stop_profile", "/reset_prefix_cache",
+                                          "/flush_cache"};
   for (const http::Route& route : server::routes(unused)) {
     if (route.method != "POST" || bodiless.contains(route.path)) continue;
     for (const char* body :

@@ -88,7 +88,7 @@ std::vector<RawCase> routing_cases() {
       {"31_get", get("/v1/completions"), 405, "method_not_allowed", false},
       {"31_post_health", post("/health", "{}"), 405, "method_not_allowed", false},
       {"32_unknown", get("/nothing"), 404, "not_found", false},
-      {"32_root", get("/"), 404, "not_found", false},
+      {"32_prefix", get("/v1"), 404, "not_found", false},
       {"33_dots", get("/v1/../admin"), 404, "not_found", false},
       {"33_encoded_dots", get("/v1/%2e%2e/health"), 404, "not_found", false},
       {"33_double_slash", get("//v1/models"), 404, "not_found", false},

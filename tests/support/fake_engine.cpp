@@ -46,6 +46,7 @@ EngineInfo fake_engine_info() {
   info.max_model_len = 2048;
   info.num_kv_blocks = 1 + 16 * 128;
   info.block_size = 16;
+  info.max_num_seqs = 8;
   info.eos_token_ids = {FakeTokenizer::kEos};
   return info;
 }

@@ -12,8 +12,10 @@ namespace {
 
 std::string format_card(std::string_view name, std::string_view root, const ModelCard& card) {
   return fmt::format(
-      R"({{"id":{},"object":"model","created":{},"owned_by":"pegainfer","root":{},"parent":null,"max_model_len":{}}})",
-      json::quote(name), card.created, json::quote(root), card.max_model_len);
+      R"({{"id":{},"object":"model","created":{},"owned_by":"pegainfer","root":{},"parent":null,"max_model_len":{},)"
+      R"("meta":{{"n_ctx":{},"n_vocab":{}}}}})",
+      json::quote(name), card.created, json::quote(root), card.max_model_len, card.max_model_len,
+      card.vocab_size);
 }
 
 }  // namespace

@@ -13,6 +13,7 @@ namespace pegainfer::openai {
 struct ModelCard {
   int64_t created = 0;  // seconds since 1970
   int max_model_len = 0;
+  int vocab_size = 0;
 };
 
 std::string format_models(std::span<const std::string> names, const ModelCard& card);
