@@ -64,7 +64,7 @@ struct SamplingParams {
   float typical_p = 1.0F;       // (0, 1]; 1: off
   float top_n_sigma = -1.0F;    // keeps logits within so many standard deviations of the largest; <= 0: off
   float xtc_probability = 0;    // [0, 1]; 0: off
-  float xtc_threshold = 0.1F;   // [0, 0.5]
+  float xtc_threshold = 0.1F;   // [0, 1]; above 0.5: off
   float dynatemp_range = 0;     // 0: off; temperature moves in [temperature - range, temperature + range]
   float dynatemp_exponent = 1;  // of the normalised entropy
   MirostatParams mirostat;

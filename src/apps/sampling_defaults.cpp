@@ -1,6 +1,7 @@
 #include "apps/sampling_defaults.h"
 
 #include "base/log.h"
+#include "sampling/validate.h"
 
 namespace pegainfer::apps {
 
@@ -9,10 +10,11 @@ openai::SamplingDefaults sampling_defaults(const GenerationDefaults& generation)
                                     .top_p = generation.top_p,
                                     .min_p = generation.min_p,
                                     .top_k = generation.top_k};
-  if (generation.repetition_penalty.value_or(1.0) != 1.0) {
-    LOG_WARN(
-        "generation_config.json recommends repetition_penalty {}, which is not supported and not applied",
-        *generation.repetition_penalty);
+  const double penalty = generation.repetition_penalty.value_or(1.0);
+  if (penalty > 0 && penalty <= static_cast<double>(kMaxRepetitionPenalty)) {
+    defaults.repetition_penalty = generation.repetition_penalty;
+  } else {
+    LOG_WARN("generation_config.json recommends repetition_penalty {}, which is not applied", penalty);
   }
   return defaults;
 }

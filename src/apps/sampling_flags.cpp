@@ -46,6 +46,7 @@ SamplingParams to_sampling(const SamplingFlags& flags, const openai::SamplingDef
   s.top_p = static_cast<float>(flags.top_p.value_or(defaults.top_p.value_or(1.0)));
   s.min_p = static_cast<float>(flags.min_p.value_or(defaults.min_p.value_or(0.0)));
   s.top_k = flags.top_k.value_or(defaults.top_k.value_or(0));
+  s.repetition_penalty = static_cast<float>(defaults.repetition_penalty.value_or(1.0));
   s.seed = flags.seed;
   s.stop_token_ids = flags.stop_token_ids;
   s.ignore_eos = flags.ignore_eos;

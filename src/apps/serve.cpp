@@ -24,6 +24,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "engine/load_engine.h"
+#include "sampling/validate.h"
 #include "server/app.h"
 
 namespace pegainfer::apps {
@@ -103,6 +104,12 @@ void add_flags(CLI::App& command, ServeFlags& flags) {
       ->check(CLI::Range(0.1, 86400.0))
       ->capture_default_str()
       ->group(kServerGroup);
+  command
+      .add_option("--max-logprobs", api.max_logprobs,
+                  "Most logprobs, top_logprobs and prompt_logprobs that a request may ask for")
+      ->check(CLI::Range(0, kMaxLogprobs))
+      ->capture_default_str()
+      ->group(kLimitsGroup);
   command
       .add_option("--write-stall-timeout", flags.write_stall_seconds,
                   "Seconds without a client taking a byte of its answer, until it is dropped")

@@ -5,12 +5,23 @@
 
 #include "base/log.h"
 #include "metrics/process_metrics.h"
+#include "server/openai/ignored_fields.h"
 #include "server/version.h"
 
 namespace pegainfer::apps {
 namespace {
 
 constexpr std::chrono::milliseconds kLastSpans{5'000};
+
+// What the JSON layer counts by itself.
+class RequestMetrics final : public metrics::MetricsSource {
+ public:
+  void collect(metrics::MetricsPage& page) const override {
+    page.counter("pegainfer:request_unknown_fields_total",
+                 "Fields of requests that this server does not know and ignored.", {},
+                 static_cast<double>(openai::unknown_fields().total()));
+  }
+};
 
 }  // namespace
 
@@ -34,7 +45,7 @@ std::vector<std::shared_ptr<EngineObserver>> Watch::observers() const {
 void Watch::connect(server::AppOptions& app) const {
   std::vector<std::shared_ptr<const metrics::MetricsSource>> sources = {
       engine_metrics_, http_metrics_, std::make_shared<metrics::ProcessMetrics>(),
-      std::make_shared<metrics::BuildInfo>(std::string(kVersion))};
+      std::make_shared<metrics::BuildInfo>(std::string(kVersion)), std::make_shared<RequestMetrics>()};
   if (otlp_.exporter != nullptr) sources.push_back(std::make_shared<OtlpMetrics>(otlp_.exporter));
   app.watching.metrics = [sources] { return metrics::render(sources); };
   app.http.on_exchange = [http = http_metrics_](const http::Exchange& e) {

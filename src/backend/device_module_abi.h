@@ -10,7 +10,7 @@
 namespace pegainfer {
 
 // Counts changes of Backend, Ops and what they pass around that the sizes below do not show.
-inline constexpr uint64_t kDeviceModuleVersion = 2;
+inline constexpr uint64_t kDeviceModuleVersion = 3;
 
 constexpr uint64_t device_module_abi() {
   uint64_t h = kDeviceModuleVersion;

@@ -42,10 +42,23 @@ struct SamplerView {
   Tensor position;     // I64: its counter: the position the sampled token will have in the sequence
 };
 
+// Sparse changes of logits: entries [begin[r], begin[r + 1]) are row r's.
+struct LogitEditsView {
+  Tensor begin;  // [rows + 1, 1] I32, ascending; not from 0 where the rows are a slice of a step's
+  Tensor ids;    // [entries, 1] I32, each at most once a row
+  Tensor adds;   // [entries, 1] F32; -infinity: the token cannot be drawn
+};
+
+// Which tokens a row may give: bit id % 32 of word id / 32 of the mask with the row's index.
+struct MaskView {
+  Tensor index;  // [rows, 1] I32; -1: all of them
+  Tensor words;  // [masks, (vocab + 31) / 32] I32
+};
+
 // What each row has said already, and how it is to be held against it: entries [begin[r], begin[r + 1]) are
 // the different tokens of its prompt and output.
 struct PenaltyView {
-  Tensor begin;       // [rows + 1, 1] I32, ascending from 0
+  Tensor begin;       // [rows + 1, 1] I32, as in LogitEditsView
   Tensor ids;         // [entries, 1] I32, each at most once a row
   Tensor counts;      // [entries, 1] I32: how often it is in the output; 0: in the prompt only
   Tensor repetition;  // [rows, 1] F32, above 0; 1: off
@@ -97,6 +110,12 @@ class Ops {
 
   // out[i] = x[indices[i]]. indices [n, 1] I32.
   virtual void gather_rows(Tensor x, Tensor indices, Tensor out) = 0;
+
+  // logits[r][ids[i]] += adds[i]. Logits [rows, vocab] F32.
+  virtual void add_logits(Tensor logits_inout, const LogitEditsView& edits) = 0;
+
+  // -infinity where a row's mask has no bit. Logits [rows, vocab] F32.
+  virtual void mask_logits(Tensor logits_inout, const MaskView& masks) = 0;
 
   // Logits [rows, vocab] F32 of the entries, in this order (vLLM's): a positive one is divided by repetition,
   // a negative one multiplied (CTRL, section 4.1); minus frequency * count; minus presence where count > 0

@@ -40,6 +40,8 @@ SchedulerOptions scheduler_options(const LlmEngineOptions& options) {
           .block_size = options.info.block_size,
           .enable_prefix_caching = options.enable_prefix_caching,
           .eos_token_ids = options.info.eos_token_ids,
+          .vocab_size = options.info.vocab_size,
+          .logits_work = logits_work_limits(options.max_num_seqs, options.info.vocab_size),
           .force_preempt_every = options.force_preempt_every};
 }
 

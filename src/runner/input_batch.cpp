@@ -23,6 +23,15 @@ struct StepShape {
   int num_logprobs = 0;  // rows
   int top_n = 0;
   int num_sources = 0;  // num_tokens when some are pending, else 0
+  // Of the sampled rows, 0 rows when none has any.
+  int edit_rows = 0;
+  int64_t num_edits = 0;
+  int mask_rows = 0;
+  int num_masks = 0;
+  int said_rows = 0;
+  int64_t num_said = 0;
+  int num_host = 0;
+  int vocab = 0;
 };
 
 // Cuts tensors out of a block; addresses are a function of the shapes alone.
@@ -41,6 +50,23 @@ class Cutter {
   size_t bytes_ = 0;
 };
 
+void cut_work(StepTensors& step, const StepShape& s, Cutter& block) {
+  const auto begins = [](int rows) { return rows > 0 ? rows + 1 : 0; };
+  step.edits.begin = block.cut(DType::kI32, begins(s.edit_rows));
+  step.edits.ids = block.cut(DType::kI32, s.num_edits);
+  step.edits.adds = block.cut(DType::kF32, s.num_edits);
+  step.masks.index = block.cut(DType::kI32, s.mask_rows);
+  step.masks.words = block.cut(DType::kI32, s.num_masks, mask_words(s.vocab));
+  step.penalties.begin = block.cut(DType::kI32, begins(s.said_rows));
+  step.penalties.ids = block.cut(DType::kI32, s.num_said);
+  step.penalties.counts = block.cut(DType::kI32, s.num_said);
+  step.penalties.repetition = block.cut(DType::kF32, s.said_rows);
+  step.penalties.presence = block.cut(DType::kF32, s.said_rows);
+  step.penalties.frequency = block.cut(DType::kF32, s.said_rows);
+  step.host_rows = block.cut(DType::kI32, s.num_host);
+  step.num_host = s.num_host;
+}
+
 size_t cut_inputs(StepTensors& step, const StepShape& s, std::byte* base) {
   Cutter block(base);
   BatchView& b = step.batch;
@@ -57,8 +83,9 @@ size_t cut_inputs(StepTensors& step, const StepShape& s, std::byte* base) {
   step.sampler.min_p = block.cut(DType::kF32, s.num_sampled);
   step.sampler.seed = block.cut(DType::kI64, s.num_sampled);
   step.sampler.position = block.cut(DType::kI64, s.num_sampled);
-  step.targets = block.cut(DType::kI32, s.num_logits - s.num_sampled);
+  step.targets = block.cut(DType::kI32, s.num_logits - s.num_sampled - s.num_host);
   step.source_rows = block.cut(DType::kI32, s.num_sources);
+  cut_work(step, s, block);
   return block.bytes();
 }
 
@@ -68,6 +95,7 @@ size_t cut_outputs(StepTensors& step, const StepShape& s, std::byte* base) {
   step.out_logprobs = block.cut(DType::kF32, s.num_logprobs);
   step.out_top_ids = block.cut(DType::kI32, s.num_logprobs, s.top_n);
   step.out_top_logprobs = block.cut(DType::kF32, s.num_logprobs, s.top_n);
+  step.out_host_logits = block.cut(DType::kF32, s.num_host, s.vocab);
   return block.bytes();
 }
 
@@ -82,7 +110,15 @@ StepShape largest_shape(const InputBatchLimits& limits) {
           .num_sampled = seqs,
           .num_logprobs = limits.max_num_batched_tokens,
           .top_n = InputBatch::kMaxLogprobs,
-          .num_sources = limits.max_num_batched_tokens};
+          .num_sources = limits.max_num_batched_tokens,
+          .edit_rows = limits.logits_work.entries > 0 ? seqs : 0,
+          .num_edits = limits.logits_work.entries,
+          .mask_rows = limits.logits_work.masks > 0 ? seqs : 0,
+          .num_masks = limits.logits_work.masks,
+          .said_rows = limits.logits_work.entries > 0 ? seqs : 0,
+          .num_said = limits.logits_work.entries,
+          .num_host = limits.logits_work.host_rows,
+          .vocab = limits.vocab_size};
 }
 
 // One token a sequence, one sample a token; always with a place for pending tokens, so that there is one
@@ -94,6 +130,21 @@ StepShape bucket_shape(int bucket, const InputBatchLimits& limits) {
           .num_logits = bucket,
           .num_sampled = bucket,
           .num_sources = bucket};
+}
+
+// The work of those that are sampled on the device.
+void count_work(const StepPlan& plan, StepShape& shape) {
+  for (const ScheduledSeq& seq : plan.seqs) {
+    if (seq.work < 0) continue;
+    const LogitsWork& work = plan.work.rows[static_cast<size_t>(seq.work)];
+    if (work.host) continue;
+    shape.num_edits += work.num_edits;
+    shape.num_said += work.num_said;
+    shape.num_masks += work.mask >= 0 ? 1 : 0;
+  }
+  shape.edit_rows = shape.num_edits > 0 ? shape.num_sampled : 0;
+  shape.said_rows = shape.num_said > 0 ? shape.num_sampled : 0;
+  shape.mask_rows = shape.num_masks > 0 ? shape.num_sampled : 0;
 }
 
 int num_blocks_of(const ScheduledSeq& seq, int block_size) {
@@ -144,6 +195,7 @@ void InputBatch::collect_rows(const StepPlan& plan, int vocab_size) {
   sampled_.clear();
   with_logprobs_.clear();
   prompt_.clear();
+  host_rows_.clear();
   ids_.clear();
   for (size_t s = 0; s < plan.seqs.size(); ++s) {
     const ScheduledSeq& seq = plan.seqs[s];
@@ -154,7 +206,9 @@ void InputBatch::collect_rows(const StepPlan& plan, int vocab_size) {
     for (const TokenId target : plan.targets(seq)) prompt_.push_back({index, row++, target, prompt_top});
     if (!seq.sample) continue;
     const int top = std::min(seq.logprobs, vocab_size);
-    (top >= 0 ? with_logprobs_ : sampled_).push_back({index, seq.first_token + seq.num_tokens - 1, 0, top});
+    const bool on_host = seq.work >= 0 && plan.work.rows[static_cast<size_t>(seq.work)].host;
+    std::vector<LogitsRow>& rows = on_host ? host_rows_ : top >= 0 ? with_logprobs_ : sampled_;
+    rows.push_back({index, seq.first_token + seq.num_tokens - 1, 0, top});
   }
   sampled_.insert(sampled_.end(), with_logprobs_.begin(), with_logprobs_.end());
 }
@@ -169,6 +223,8 @@ void InputBatch::check(const StepPlan& plan, const KvCacheView& kv, int vocab_si
     check_seq(plan, seq, kv, vocab_size);
     num_tokens += seq.num_tokens;
   }
+  CHECK(limits_.logits_work.hold(plan.work), "{} edits, {} said tokens, {} masks, {} rows for the host",
+        plan.work.edits.size(), plan.work.said.size(), plan.work.num_masks, plan.work.num_host);
   CHECK(num_tokens == plan.num_tokens && plan.token_ids.size() == static_cast<size_t>(num_tokens) &&
             num_tokens <= limits_.max_num_batched_tokens,
         "{} tokens, the plan says {}, at most {}", num_tokens, plan.num_tokens,
@@ -271,11 +327,71 @@ void InputBatch::fill_rows(const StepPlan& plan) const {
     logits_rows[sampled_.size() + i] = prompt_[i].row;
     targets[i] = prompt_[i].target;
   }
+  for (size_t i = 0; i < host_rows_.size(); ++i) {
+    logits_rows[sampled_.size() + prompt_.size() + i] = host_rows_[i].row;
+    static_cast<int32_t*>(host_.host_rows.data)[i] = static_cast<int32_t>(i);
+  }
+}
+
+// Of the sampled rows, row by row.
+void InputBatch::fill_work(const StepPlan& plan) const {
+  const LogitEditsView& edits = host_.edits;
+  const PenaltyView& said = host_.penalties;
+  int num_edits = 0;
+  int num_said = 0;
+  int num_masks = 0;
+  static constexpr LogitsWork kNone;
+  for (size_t i = 0; i < sampled_.size(); ++i) {
+    const auto row = static_cast<int64_t>(i);
+    const int index = plan.seqs[static_cast<size_t>(sampled_[i].seq)].work;
+    const LogitsWork& work = index < 0 ? kNone : plan.work.rows[static_cast<size_t>(index)];
+    if (edits.begin.rows > 0) *edits.begin.row<int32_t>(row) = num_edits;
+    for (int e = work.first_edit; e < work.first_edit + work.num_edits; ++e, ++num_edits) {
+      *edits.ids.row<int32_t>(num_edits) = plan.work.edits[static_cast<size_t>(e)].token;
+      *edits.adds.row<float>(num_edits) = plan.work.edits[static_cast<size_t>(e)].add;
+    }
+    if (host_.masks.index.rows > 0) *host_.masks.index.row<int32_t>(row) = work.mask < 0 ? -1 : num_masks;
+    if (work.mask >= 0) {
+      const int64_t words = host_.masks.words.cols;
+      std::copy_n(plan.work.masks.begin() + work.mask * words, words,
+                  host_.masks.words.row<uint32_t>(num_masks++));
+    }
+    if (said.begin.rows == 0) continue;
+    *said.begin.row<int32_t>(row) = num_said;
+    *said.repetition.row<float>(row) = work.repetition;
+    *said.presence.row<float>(row) = work.presence;
+    *said.frequency.row<float>(row) = work.frequency;
+    for (int s = work.first_said; s < work.first_said + work.num_said; ++s, ++num_said) {
+      *said.ids.row<int32_t>(num_said) = plan.work.said[static_cast<size_t>(s)].token;
+      *said.counts.row<int32_t>(num_said) = plan.work.said[static_cast<size_t>(s)].count;
+    }
+  }
+  const auto end = static_cast<int64_t>(sampled_.size());
+  if (edits.begin.rows > 0) *edits.begin.row<int32_t>(end) = num_edits;
+  if (said.begin.rows > 0) *said.begin.row<int32_t>(end) = num_said;
+}
+
+// The plan is not there any more when their logits have come down.
+void InputBatch::keep_host_work(const StepPlan& plan) {
+  host_work_.clear();
+  if (host_rows_.empty()) return;
+  work_ = plan.work;
+  for (const LogitsRow& row : host_rows_) {
+    const ScheduledSeq& seq = plan.seqs[static_cast<size_t>(row.seq)];
+    host_work_.push_back(
+        {.params = {.temperature = seq.temperature,
+                    .top_k = seq.top_k,
+                    .top_p = seq.top_p,
+                    .min_p = seq.min_p,
+                    .seed = seq.seed,
+                    .position = static_cast<uint64_t>(seq.num_computed_tokens + seq.num_tokens)},
+         .work = plan.work.rows[static_cast<size_t>(seq.work)]});
+  }
 }
 
 bool InputBatch::fits_a_bucket(const StepPlan& plan) {
   const auto fits = [](const ScheduledSeq& seq) {
-    return seq.num_tokens == 1 && seq.sample && seq.logprobs < 0 && seq.num_targets == 0;
+    return seq.num_tokens == 1 && seq.sample && seq.logprobs < 0 && seq.num_targets == 0 && seq.work < 0;
   };
   return std::all_of(plan.seqs.begin(), plan.seqs.end(), fits);
 }
@@ -329,14 +445,18 @@ StepTensors InputBatch::stage(const StepPlan& plan, const KvCacheView& kv, int v
                               const InputBatch* previous, int bucket) {
   check(plan, kv, vocab_size);
   collect_rows(plan, vocab_size);
+  keep_host_work(plan);
   num_pending_ = static_cast<int>(std::count(plan.token_ids.begin(), plan.token_ids.end(), kPendingToken));
   if (bucket > 0) return stage_bucket(plan, kv, previous, bucket);
   StepShape shape{.num_tokens = plan.num_tokens,
                   .num_seqs = static_cast<int>(plan.seqs.size()),
-                  .num_logits = static_cast<int>(sampled_.size() + prompt_.size()),
+                  .num_logits = static_cast<int>(num_rows()),
                   .num_sampled = static_cast<int>(sampled_.size()),
                   .num_logprobs = static_cast<int>(with_logprobs_.size() + prompt_.size()),
-                  .num_sources = num_pending_ > 0 ? plan.num_tokens : 0};
+                  .num_sources = num_pending_ > 0 ? plan.num_tokens : 0,
+                  .num_host = static_cast<int>(host_rows_.size()),
+                  .vocab = vocab_size};
+  if (!plan.work.empty()) count_work(plan, shape);
   StepTensors step;
   for (const ScheduledSeq& seq : plan.seqs) {
     step.batch.max_query_len = std::max(step.batch.max_query_len, seq.num_tokens);
@@ -359,6 +479,7 @@ StepTensors InputBatch::stage(const StepPlan& plan, const KvCacheView& kv, int v
   fill_tokens(plan, kv.block_size);
   fill_sources(plan, previous);
   fill_rows(plan);
+  if (!plan.work.empty()) fill_work(plan);
   cut_inputs(device_, shape, device_in_.data());
   cut_outputs(device_, shape, device_out_.data());
   if (num_pending_ > 0) device_.previous_tokens = previous->device_.out_tokens;
@@ -399,7 +520,17 @@ PositionLogprobs InputBatch::logprobs_at(int64_t out_row, TokenId chosen, int to
   return out;
 }
 
-void InputBatch::results(StepResult& result) const {
+void InputBatch::sample_on_host(const LogitsRow& row, int64_t host_row, SeqResult& result) {
+  const Tensor& all = host_.out_host_logits;
+  const std::span<const float> logits(all.row<float>(host_row), static_cast<size_t>(all.cols));
+  const HostWork& work = host_work_[static_cast<size_t>(host_row)];
+  const HostSample sample = host_sampler_.sample(logits, work.params, work.work, work_);
+  result.tokens.push_back(sample.token);
+  result.mirostat_mu = sample.mirostat_mu;
+  if (row.logprobs >= 0) result.logprobs.push_back(host_logprobs(logits, sample.token, row.logprobs));
+}
+
+void InputBatch::results(StepResult& result) {
   result.seqs.resize(ids_.size());
   for (size_t i = 0; i < ids_.size(); ++i) {
     SeqResult& seq = result.seqs[i];
@@ -419,6 +550,9 @@ void InputBatch::results(StepResult& result) const {
   for (const LogitsRow& row : prompt_)
     result.seqs[static_cast<size_t>(row.seq)].prompt_logprobs.push_back(
         logprobs_at(out_row++, row.target, row.logprobs));
+  for (size_t i = 0; i < host_rows_.size(); ++i)
+    sample_on_host(host_rows_[i], static_cast<int64_t>(i),
+                   result.seqs[static_cast<size_t>(host_rows_[i].seq)]);
 }
 
 }  // namespace pegainfer

@@ -15,6 +15,8 @@
 #include "backend/backend.h"
 #include "pegainfer/result.h"
 #include "runner/step_tensors.h"
+#include "sampling/host_sampler.h"
+#include "sampling/logits_work.h"
 #include "scheduler/step_plan.h"
 
 namespace pegainfer {
@@ -23,6 +25,8 @@ struct InputBatchLimits {
   int max_num_seqs = 0;
   int max_num_batched_tokens = 0;
   int max_blocks_per_seq = 0;
+  int vocab_size = 0;
+  LogitsWorkLimits logits_work{.entries = 0, .masks = 0, .host_rows = 0};
 };
 
 struct StepBlocks {  // on the device
@@ -55,8 +59,8 @@ class InputBatch {
   // Enqueue the copies of the last stage(): its inputs to the device, its results back.
   void upload();
   void fetch();
-  // After the download has ended; `result` is filled anew.
-  void results(StepResult& result) const;
+  // After the download has ended; `result` is filled anew. Rows of the host are sampled here.
+  void results(StepResult& result);
 
   // Tensors of the largest step there can be, with addresses that must not be touched: for a dry run.
   static StepTensors largest(const InputBatchLimits& limits, const KvCacheView& kv);
@@ -85,8 +89,14 @@ class InputBatch {
   void fill_tokens(const StepPlan& plan, int block_size) const;
   void fill_sources(const StepPlan& plan, const InputBatch* previous) const;
   void fill_rows(const StepPlan& plan) const;
+  void fill_work(const StepPlan& plan) const;
+  void keep_host_work(const StepPlan& plan);
+  void sample_on_host(const LogitsRow& row, int64_t host_row, SeqResult& result);
   void fill_padding(const StepPlan& plan) const;
   [[nodiscard]] int sampled_row(RequestId id, size_t& hint) const;
+  [[nodiscard]] int64_t num_rows() const {
+    return static_cast<int64_t>(sampled_.size() + prompt_.size() + host_rows_.size());
+  }
   [[nodiscard]] PositionLogprobs logprobs_at(int64_t out_row, TokenId chosen, int top_n) const;
 
   Backend* backend_;
@@ -97,6 +107,14 @@ class InputBatch {
   std::vector<LogitsRow> sampled_;  // those without log-probabilities first
   std::vector<LogitsRow> prompt_;
   std::vector<LogitsRow> with_logprobs_;  // the rest of sampled_, while it is made
+  std::vector<LogitsRow> host_rows_;
+  struct HostWork {
+    HostRow params;
+    LogitsWork work;
+  };
+  std::vector<HostWork> host_work_;  // of host_rows_
+  LogitsWorkList work_;              // a copy of the plan's, while there are host rows
+  HostSampler host_sampler_;
   int num_pending_ = 0;
   std::vector<RequestId> ids_;
   StepTensors host_;    // views of the staging memory

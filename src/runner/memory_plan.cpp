@@ -38,7 +38,7 @@ int64_t blocks_within(const KvBudget& budget, const RunnerOptions& options, size
 // log-probabilities of every row; their staging for each launch under way.
 size_t step_bytes(const Model& model, const Backend& backend, const DeviceMemory& memory,
                   const RunnerOptions& options) {
-  const size_t inputs = InputBatch::device_bytes(options.batch_limits());
+  const size_t inputs = InputBatch::device_bytes(options.batch_limits(model.config().vocab_size));
   const size_t staging = memory.holds_staging ? static_cast<size_t>(options.depth) * inputs : 0;
   return plan_workspace(model, options) + backend.reserve_bytes(step_limits(model.config(), options)) +
          inputs + staging;

@@ -50,9 +50,12 @@ Result<std::unique_ptr<ModelRunner>> ModelRunner::create(Backend& backend, const
         options.depth);
   RETURN_IF_ERROR(backend.reserve(step_limits(model.config(), options)));
   std::unique_ptr<ModelRunner> runner(new ModelRunner(backend, model, options));
-  ASSIGN_OR_RETURN(runner->blocks_, StepBlocks::create(backend, options.batch_limits()));
+  ASSIGN_OR_RETURN(runner->blocks_,
+                   StepBlocks::create(backend, options.batch_limits(model.config().vocab_size)));
   for (int i = 0; i < options.depth; ++i) {
-    ASSIGN_OR_RETURN(InputBatch inputs, InputBatch::create(backend, options.batch_limits(), runner->blocks_));
+    ASSIGN_OR_RETURN(
+        InputBatch inputs,
+        InputBatch::create(backend, options.batch_limits(model.config().vocab_size), runner->blocks_));
     runner->launches_.push_back(std::make_unique<Launch>(*runner, std::move(inputs), backend.make_event()));
   }
   const KvCacheView& kv = runner->kv_;

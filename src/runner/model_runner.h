@@ -6,6 +6,7 @@
 // are padded to the next of a few sizes, and each size is captured into a graph at start-up.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -32,10 +33,12 @@ struct RunnerOptions {
   std::vector<int> graph_buckets;          // sequences, ascending; empty: every step is eager
   bool enforce_eager = false;              // what graph_buckets need is warmed up, and nothing captured
 
-  [[nodiscard]] InputBatchLimits batch_limits() const {
+  [[nodiscard]] InputBatchLimits batch_limits(int vocab_size) const {
     return {.max_num_seqs = max_num_seqs,
             .max_num_batched_tokens = max_num_batched_tokens,
-            .max_blocks_per_seq = (max_model_len + block_size - 1) / block_size};
+            .max_blocks_per_seq = (max_model_len + block_size - 1) / block_size,
+            .vocab_size = vocab_size,
+            .logits_work = logits_work_limits(std::min(max_num_seqs, max_num_batched_tokens), vocab_size)};
   }
 };
 

@@ -11,7 +11,7 @@ size_t plan_workspace(const Model& model, const RunnerOptions& options) {
   NullOps ops;
   const KvCacheView kv = kv_cache_shape(model.config(), options);
   run_step(model, ops, arena, options.arithmetic, options.head_rows,
-           InputBatch::largest(options.batch_limits(), kv));
+           InputBatch::largest(options.batch_limits(model.config().vocab_size), kv));
   return arena.peak();
 }
 

@@ -7,7 +7,8 @@
 namespace pegainfer {
 
 inline constexpr int kMaxLogprobs = 20;  // top-n of logprobs and prompt_logprobs; executors plan for it
-inline constexpr float kMaxTemperature = 2.0F;  // OpenAI's limit
+inline constexpr float kMaxTemperature = 2.0F;          // OpenAI's limit
+inline constexpr float kMaxRepetitionPenalty = 100.0F;  // far beyond use; a logit times it stays a number
 
 // kInvalidArgument naming the field, the value and what is valid.
 Status validate_sampling(const SamplingParams& params, int vocab_size);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "pegainfer/engine.h"
 #include "pegainfer/ids.h"
 #include "pegainfer/sampling_params.h"
+#include "sampling/sampling_state.h"
 
 namespace pegainfer {
 
@@ -42,9 +44,10 @@ struct Request {
   const SamplingParams sampling;  // seed is set
   const RequestOptions options;
   const int num_prompt_tokens;
-  int64_t rank = 0;                // the scheduler serves lower ones first
-  std::vector<TokenId> token_ids;  // prompt, then output
-  int num_computed_tokens = 0;     // whose KV the collected steps have stored
+  std::unique_ptr<SamplingState> sampling_state;  // null: the plain sampler is enough
+  int64_t rank = 0;                               // the scheduler serves lower ones first
+  std::vector<TokenId> token_ids;                 // prompt, then output
+  int num_computed_tokens = 0;                    // whose KV the collected steps have stored
   // Whose KV launched and uncollected steps store; they follow the computed ones.
   int num_inflight_tokens = 0;
   int num_pending_tokens = 0;  // sampled by launched and uncollected steps: they follow token_ids
@@ -60,6 +63,9 @@ struct Request {
   std::vector<PositionLogprobs> prompt_logprobs;  // gathered chunk by chunk until the prompt is through
   int num_prompt_logprobs = 0;                    // gathered so far, those reported already too
 
+  [[nodiscard]] bool waits_for_token() const {
+    return options.waits_for_token || (sampling_state && sampling_state->waits_for_token());
+  }
   [[nodiscard]] int num_tokens() const { return static_cast<int>(token_ids.size()); }
   [[nodiscard]] int num_output_tokens() const { return num_tokens() - num_prompt_tokens; }
   // The position of the next token to give to a step.

@@ -68,6 +68,8 @@ Status Scheduler::add(std::unique_ptr<Request> request) {
                     int64_t{kv_.num_blocks()} * kv_.block_size(), positions),
         "max_tokens", "context_length_exceeded");
   Request* raw = request.get();
+  raw->sampling_state =
+      SamplingState::create(raw->sampling, options_.eos_token_ids, prompt, options_.vocab_size);
   const bool is_new = requests_.emplace(raw->id, std::move(request)).second;
   CHECK(is_new, "request {} was added twice", raw->id.value);
   raw->rank =
@@ -112,7 +114,10 @@ void Scheduler::apply(const LaunchedSeq& launched, SeqResult& result) {
         request.id.value, result.id.value, result.tokens.size(), result.prompt_logprobs.size(),
         launched.sample ? 1 : 0, launched.num_targets);
   --request.num_launches;
-  if (launched.sample) --request.num_pending_tokens;
+  if (launched.sample) {
+    --request.num_pending_tokens;
+    if (request.sampling_state) request.sampling_state->set_mirostat_mu(result.mirostat_mu);
+  }
   if (request.state == RequestState::kRetiring) {
     if (request.num_launches == 0) remove(request);
     return;
@@ -163,7 +168,11 @@ void Scheduler::apply_token(Request& request, TokenId token, std::vector<Positio
     kv_.forget(request.blocks);
     finish(
         request, std::move(event),
-        {.reason = FinishReason::kError, .message = "the model's output for this request is not a number"});
+        {.reason = FinishReason::kError,
+         .message = request.sampling_state
+                        ? "the model's output for this request is not a number, or its parameters leave no "
+                          "token to draw"
+                        : "the model's output for this request is not a number"});
     return;
   }
   request.token_ids.push_back(token);

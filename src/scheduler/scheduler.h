@@ -27,6 +27,8 @@ struct SchedulerOptions {
   int block_size = 16;
   bool enable_prefix_caching = true;
   std::vector<TokenId> eos_token_ids;
+  int vocab_size = 0;            // of masks of tokens; 0: as far as a request's ids reach
+  LogitsWorkLimits logits_work;  // what the executor has room for in a step
   // For tests: every so many plans the youngest running request is preempted although there is room, if it
   // has generated something since it was taken in. 0: never.
   int force_preempt_every = 0;
@@ -116,6 +118,7 @@ class Scheduler {
   [[nodiscard]] int num_plannable(const Request& request) const;
   [[nodiscard]] int chunk_of(int wanted, int budget, bool others) const;
   void emit(Request& request, StepPlan& plan);
+  [[nodiscard]] bool emit_work(const Request& request, StepPlan& plan) const;
   void emit_targets(const Request& request, ScheduledSeq& seq, StepPlan& plan) const;
 
   // scheduler.cpp

@@ -38,9 +38,9 @@ void Scheduler::schedule(StepPlan& plan) {
 // be known first.
 int Scheduler::num_plannable(const Request& request) const {
   const int pending = request.num_pending_tokens;
-  if (pending > 0 && (request.options.waits_for_token ||
-                      request.num_output_tokens() + pending >= request.sampling.max_tokens ||
-                      request.num_tokens() + pending >= options_.max_model_len))
+  if (pending > 0 &&
+      (request.waits_for_token() || request.num_output_tokens() + pending >= request.sampling.max_tokens ||
+       request.num_tokens() + pending >= options_.max_model_len))
     return 0;
   return request.num_remaining();
 }
@@ -165,10 +165,17 @@ void Scheduler::force_preemption(StepPlan& plan) {
 }
 
 void Scheduler::emit(Request& request, StepPlan& plan) {
-  const int count = request.num_planned_tokens;
-  const int begin = request.next_position();
-  const int end = begin + count;
   const SamplingParams& sampling = request.sampling;
+  const int begin = request.next_position();
+  const int num_known = request.num_tokens() + request.num_pending_tokens;
+  const bool last_row = begin + request.num_planned_tokens == num_known && sampling.max_tokens > 0;
+  const bool worked = last_row && request.sampling_state && emit_work(request, plan);
+  // What has no room for its row's work now leaves that row to a later step. The first in the plan has room.
+  const bool sample = last_row && (worked || !request.sampling_state);
+  if (last_row && !sample) --request.num_planned_tokens;
+  const int count = request.num_planned_tokens;
+  if (count == 0) return;
+  const int end = begin + count;
   ScheduledSeq& seq = plan.seqs.emplace_back();
   planned_.push_back(&request);
   seq.id = request.id;
@@ -188,7 +195,8 @@ void Scheduler::emit(Request& request, StepPlan& plan) {
   std::ranges::transform(blocks, plan.block_ids.begin() + seq.first_block,
                          [](BlockId id) { return id.value; });
 
-  seq.sample = end == request.num_tokens() + request.num_pending_tokens && sampling.max_tokens > 0;
+  seq.sample = sample;
+  seq.work = worked ? static_cast<int>(plan.work.rows.size()) - 1 : -1;
   seq.temperature = sampling.temperature;
   seq.top_p = sampling.top_p;
   seq.min_p = sampling.min_p;
@@ -196,6 +204,25 @@ void Scheduler::emit(Request& request, StepPlan& plan) {
   seq.seed = *sampling.seed;
   seq.logprobs = sampling.logprobs;
   emit_targets(request, seq, plan);
+}
+
+// False: it does not fit beside the others' and was taken back.
+bool Scheduler::emit_work(const Request& request, StepPlan& plan) const {
+  LogitsWorkList& work = plan.work;
+  const size_t num_edits = work.edits.size();
+  const size_t num_said = work.said.size();
+  const size_t num_mask_words = work.masks.size();
+  const int num_masks = work.num_masks;
+  const int num_host = work.num_host;
+  request.sampling_state->emit(request.token_ids, request.num_pending_tokens, work);
+  if (options_.logits_work.hold(work)) return true;
+  work.rows.pop_back();
+  work.edits.resize(num_edits);
+  work.said.resize(num_said);
+  work.masks.resize(num_mask_words);
+  work.num_masks = num_masks;
+  work.num_host = num_host;
+  return false;
 }
 
 // Rows whose log-probability is not there yet; after a preemption the first ones of a chunk may be.

@@ -9,6 +9,7 @@
 
 #include "pegainfer/engine.h"
 #include "pegainfer/ids.h"
+#include "sampling/logits_work.h"
 
 namespace pegainfer {
 
@@ -29,6 +30,7 @@ struct ScheduledSeq {
   int top_k = 0;
   uint64_t seed = 0;
   int logprobs = -1;  // SamplingParams::logprobs
+  int work = -1;      // in StepPlan::work.rows: what else happens to the row's logits; -1: nothing
   // Prompt log-probabilities: row first_target_row + i of this sequence has the target
   // StepPlan::prompt_targets[first_target + i], the prompt's token after it.
   int first_target_row = 0;
@@ -48,6 +50,7 @@ struct StepPlan {
   std::vector<TokenId> token_ids;       // [num_tokens]: of all sequences, in their order
   std::vector<int32_t> block_ids;       // block tables, one after the other
   std::vector<TokenId> prompt_targets;  // of all sequences, in their order
+  LogitsWorkList work;                  // of the sequences that need some
   std::vector<ScheduledRequest> scheduled;
   std::vector<RequestId> preempted;  // they gave their blocks back and wait again
   int num_tokens = 0;
@@ -57,6 +60,7 @@ struct StepPlan {
     token_ids.clear();
     block_ids.clear();
     prompt_targets.clear();
+    work.clear();
     scheduled.clear();
     preempted.clear();
     num_tokens = 0;
@@ -80,6 +84,7 @@ struct SeqResult {
   StepTokens tokens;                              // one when `sample`, else none. -1: the row had a NaN
   std::vector<PositionLogprobs> logprobs;         // [tokens] when asked for
   std::vector<PositionLogprobs> prompt_logprobs;  // [num_targets]
+  float mirostat_mu = 0;                          // of a row that was sampled on the host
 };
 
 struct StepResult {

@@ -6,7 +6,7 @@ namespace pegainfer::server {
 
 ChatJob::ChatJob(ServedModel served, openai::ChatRequest request, http::ResponderPtr responder)
     : GenerationJob(std::move(served), std::move(responder)),
-      request_(std::make_shared<const openai::ChatRequest>(std::move(request))),
+      request_(openai::with_words(*model().tokenizer, std::move(request))),
       writer_(*request_, *model().chat, new_answer_id("chatcmpl-"), seconds_since_1970()) {}
 
 GenerationJob::Encoder ChatJob::encoder() const {

@@ -9,7 +9,7 @@ using openai::CompletionRequest;
 
 CompletionJob::CompletionJob(ServedModel served, CompletionRequest request, http::ResponderPtr responder)
     : GenerationJob(std::move(served), std::move(responder)),
-      request_(std::make_shared<const CompletionRequest>(std::move(request))),
+      request_(openai::with_words(*model().tokenizer, std::move(request))),
       writer_(*request_, new_answer_id("cmpl-"), seconds_since_1970()) {
   // Scoring clients ask for one token and drop its log-probability from the end of the arrays, so that one
   // has to be there even when the model would end the text here.

@@ -109,7 +109,10 @@ TEST(SamplingDefaults, AreTheModels) {
   const auto defaults = sampling_defaults(generation);
   EXPECT_EQ(defaults.temperature, 0.6);
   EXPECT_EQ(defaults.top_k, 20);
+  EXPECT_EQ(defaults.repetition_penalty, 1.1);
   EXPECT_FALSE(defaults.top_p || defaults.min_p);
+  generation.repetition_penalty = 0;  // no request could be served with it
+  EXPECT_FALSE(sampling_defaults(generation).repetition_penalty);
 }
 
 }  // namespace

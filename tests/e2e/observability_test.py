@@ -115,7 +115,7 @@ class Metrics(unittest.TestCase):
             # Ends that no usage tells of.
             self.assertEqual(complete(server, max_tokens=400, timeout=0.001)["status"], 504)
             wait_for(lambda: self.leave(server))  # the tiny model may be done before the server knows
-            stop = complete(server, temperature=2.0, max_tokens=200, seed=3, stop_token_ids=list(range(0, 40)))
+            stop = complete(server, temperature=2.0, max_tokens=200, seed=3, stop_token_ids=list(range(0, 40)), nobody_knows=1)
             self.assertEqual(stop["choices"][0]["finish_reason"], "stop", stop)
 
             page = scrape(server)
@@ -123,6 +123,7 @@ class Metrics(unittest.TestCase):
             self.assertEqual(page.value("vllm:num_requests_running"), 0)
             self.assertEqual(page.value("vllm:num_requests_waiting"), 0)
             self.assertEqual(page.value("http_requests_total", handler="/v1/completions", status="5xx"), 1)
+            self.assertEqual(page.value("pegainfer:request_unknown_fields_total"), 1)
 
     def leave(self, server: Server) -> bool:
         """A client that leaves after some bytes of its stream; true once one was noticed before the end."""

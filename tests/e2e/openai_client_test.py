@@ -147,13 +147,13 @@ class OpenAiClient(support.ServerCase):
         with self.assertRaises(openai.BadRequestError) as raised:
             self.complete(max_tokens=512)
         self.assertEqual(raised.exception.code, "context_length_exceeded")
-        for fields, param in (({"presence_penalty": 0.5}, "presence_penalty"), ({"suffix": "x"}, "suffix"),
+        for fields, param in (({"presence_penalty": 2.5}, "presence_penalty"), ({"suffix": "x"}, "suffix"),
                               ({"temperature": 3}, "temperature"), ({"n": 99}, "n")):
             with self.assertRaises(openai.BadRequestError) as raised:
                 self.complete(**fields)
             self.assertEqual(raised.exception.param, param)
         with self.assertRaises(openai.BadRequestError):
-            self.complete(stream=True, logprobs=6)
+            self.complete(stream=True, logprobs=21)
         self.assertEqual(self.server.get("/health")[0], 200)
 
     def test_many_at_once_equal_one_alone(self):

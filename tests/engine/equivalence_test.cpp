@@ -41,6 +41,23 @@ class EquivalenceTest : public ::testing::TestWithParam<Case> {
     a.sampling.logprobs = any(-1, 5);
     return a;
   }
+  // What the plain sampler does not do, alone and together: stages of the device and of the host, with and
+  // without a need for the last token.
+  void elaborate(SamplingParams& s) {
+    const int kind = any(0, 9);
+    if (kind <= 2) s.repetition_penalty = 1.3F, s.presence_penalty = 0.4F, s.frequency_penalty = 0.2F;
+    if (kind == 2) s.penalty_last_n = any(1, 20);
+    if (kind == 2 || kind == 3) s.logit_bias = {{5, 3}, {9, -4}, {3, 2}};
+    if (kind == 3 || kind == 4) s.min_tokens = any(1, 6);
+    if (kind == 4) s.bad_words = {{6}, prompt(2), {5, 9}};
+    if (kind == 5) s.allowed_token_ids = prompt(30);
+    if (kind == 6 || kind == 0)
+      s.dry = {.multiplier = 0.9F, .base = 1.5F, .allowed_length = 1, .sequence_breakers = {{8}}};
+    if (kind >= 7 || kind == 0) s.temperature = 1.3F;
+    if (kind == 7) s.xtc_probability = 0.5F, s.xtc_threshold = 0.02F, s.dynatemp_range = 0.5F;
+    if (kind == 8) s.typical_p = 0.8F, s.top_n_sigma = 1.5F, s.logit_bias = {{7, 4}};
+    if (kind == 9 || kind == 0) s.mirostat = {.version = any(1, 2), .tau = 3, .eta = 0.2F};
+  }
   // Requests of all kinds: greedy and not, with stop tokens, scoring only, with the prompt's logprobs.
   std::vector<Ask> some(int count, int longest = 60) {
     std::vector<Ask> asks;
@@ -48,6 +65,7 @@ class EquivalenceTest : public ::testing::TestWithParam<Case> {
       Ask a = ask(prompt(any(1, longest)), any(1, 12));
       if (i % 4 == 1) a.sampling.stop_token_ids = prompt(8);
       if (i % 4 == 2) a.sampling.prompt_logprobs = any(0, 4);
+      if (i % 3 == 0) elaborate(a.sampling);
       if (i % 7 == 6) a.sampling.max_tokens = 0;
       asks.push_back(std::move(a));
     }
@@ -103,6 +121,31 @@ TEST_P(EquivalenceTest, OverlapEqualsSerial) {
       o.depth = depth;
       EngineRig rig(o);
       expect_same(rig.run(asks), serial, "depth " + std::to_string(depth));
+    }
+  }
+}
+
+// More rows for the host than a step has room for, and preemption: a state that is kept on the host
+// (penalties, mirostat's mu, DRY) is that of the undisturbed run.
+TEST_P(EquivalenceTest, ElaborateSamplingIsItsRequestsAlone) {
+  std::vector<Ask> asks;
+  for (int i = 0; i < 22; ++i) {
+    asks.push_back(ask(prompt(any(1, 40)), 14));
+    SamplingParams& s = asks.back().sampling;
+    elaborate(s);
+    s.ignore_eos = true;
+    if (i < 18) s.temperature = 1.1F, s.mirostat = {.version = 1 + i % 2, .tau = 4, .eta = 0.3F};
+  }
+  const std::vector<Answer> alone = reference(asks);
+  for (const int depth : {1, 2}) {
+    for (const int every : {0, 5}) {
+      RigOptions o = options();
+      o.eos = eos_;
+      o.depth = depth;
+      o.max_num_seqs = 24;
+      o.force_preempt_every = every;
+      EngineRig rig(o);
+      expect_same(rig.run(asks), alone, "depth " + std::to_string(depth));
     }
   }
 }
@@ -199,6 +242,7 @@ TEST_P(EquivalenceTest, ASmallPoolEqualsALargeOne) {
   std::vector<Ask> asks;
   for (int i = 0; i < 9; ++i) {
     asks.push_back(ask(prompt(any(20, 60)), any(40, 60)));
+    if (i % 2 == 0) elaborate(asks.back().sampling);
     asks.back().sampling.ignore_eos = true;
   }
   const std::vector<Answer> alone = reference(asks);

@@ -2,6 +2,7 @@
 
 #include <limits>
 
+#include "ops/edit_rows.h"
 #include "ops/machine.h"
 #include "ops/penalty_rows.h"
 
@@ -56,6 +57,49 @@ TEST_F(PenaltiesTest, NeutralOnesChangeNoBit) {
   const Matrix before = rows.logits();
   backend_->ops().apply_penalties(rows.logits(), rows.view());
   for (int64_t r = 0; r < 3; ++r) EXPECT_EQ(rows.logits().row_bytes(r), before.row_bytes(r));
+}
+
+// Rows of a slice: begin does not start at 0 then.
+TEST_F(PenaltiesTest, EditsAreAdded) {
+  for (const int64_t vocab : {1, 40, 300}) {
+    for (const int64_t stride : {0, 320}) {
+      EditRows rows(7, vocab, static_cast<uint64_t>(vocab), stride);
+      const Matrix before = rows.logits();
+      LogitEditsView slice = rows.edits();
+      slice.begin = slice.begin.slice_rows(2, 6);
+      backend_->ops().add_logits(rows.logits().tensor().slice_rows(2, 5), slice);
+      for (int64_t r = 0; r < 7; ++r)
+        for (int64_t c = 0; c < vocab; ++c)
+          ASSERT_EQ(rows.logits().at(r, c), r < 2 ? before.at(r, c) : rows.edited(before, r, c))
+              << "row " << r << " id " << c << " of " << vocab;
+    }
+  }
+}
+
+TEST_F(PenaltiesTest, MasksLeaveWhatTheyAllow) {
+  for (const int64_t vocab : {1, 31, 32, 33, 300}) {
+    EditRows rows(7, vocab, static_cast<uint64_t>(vocab), 320);
+    const Matrix before = rows.logits();
+    backend_->ops().mask_logits(rows.logits(), rows.masks());
+    for (int64_t r = 0; r < 7; ++r)
+      for (int64_t c = 0; c < vocab; ++c)
+        ASSERT_EQ(rows.logits().at(r, c),
+                  rows.allowed(r, c) ? before.at(r, c) : -std::numeric_limits<double>::infinity())
+            << "row " << r << " id " << c << " of " << vocab;
+  }
+}
+
+TEST_F(PenaltiesTest, WhatIsWrongWithEditsAndMasksIsNamed) {
+  EditRows rows(3, 50, 1);
+  LogitEditsView edits = rows.edits();
+  *edits.ids.row<int32_t>(0) = -1;
+  EXPECT_DEATH(backend_->ops().add_logits(rows.logits(), edits), "ids");
+  *edits.ids.row<int32_t>(0) = 0;
+  *edits.adds.row<float>(0) = std::numeric_limits<float>::infinity();
+  EXPECT_DEATH(backend_->ops().add_logits(rows.logits(), edits), "adds\\[0\\] is inf");
+  MaskView masks = rows.masks();
+  *masks.index.row<int32_t>(1) = static_cast<int32_t>(masks.words.rows);
+  EXPECT_DEATH(backend_->ops().mask_logits(rows.logits(), masks), "index");
 }
 
 TEST_F(PenaltiesTest, WhatIsCheckedIsNamed) {

@@ -192,7 +192,7 @@ TEST_P(CudaRunnerTest, ACapturedStepIsTheEagerOneBitForBit) {
     plan.block_ids.insert(plan.block_ids.end(), tables[i].begin(), tables[i].end());
   }
   plan.num_tokens = 5;
-  const InputBatchLimits limits = m.loaded->options.batch_limits();
+  const InputBatchLimits limits = m.loaded->options.batch_limits(m.loaded->config.vocab_size);
   const StepBlocks blocks = *StepBlocks::create(*m.backend, limits);
   InputBatch inputs = *InputBatch::create(*m.backend, limits, blocks);
   // The runner's cache, by the address of the view it works on.

@@ -117,7 +117,7 @@ TEST(MemoryPlan, TheWorkspaceHasEverythingAStepTakes) {
     EXPECT_TRUE(plan);
     return plan ? plan->workspace_bytes : 0;
   };
-  const size_t inputs = InputBatch::device_bytes(s.options.batch_limits());
+  const size_t inputs = InputBatch::device_bytes(s.options.batch_limits(s.model->config().vocab_size));
   // Log-probabilities of all 64 rows, the most likely of each: ids and values.
   EXPECT_GT(inputs, 64U * 2 * InputBatch::kMaxLogprobs * 4);
   const size_t least = workspace();

@@ -80,5 +80,39 @@ INSTANTIATE_TEST_SUITE_P(
                           }},
                       Bad{"stop_token_ids", "-1", [](SamplingParams& p) { p.stop_token_ids = {-1}; }}));
 
+INSTANTIATE_TEST_SUITE_P(
+    Processing, ValidateSamplingBad,
+    ::testing::Values(
+        Bad{"presence_penalty", "2.5", [](SamplingParams& p) { p.presence_penalty = 2.5F; }},
+        Bad{"frequency_penalty", "nan", [](SamplingParams& p) { p.frequency_penalty = kNan; }},
+        Bad{"repetition_penalty", "0", [](SamplingParams& p) { p.repetition_penalty = 0; }},
+        Bad{"repetition_penalty", "inf", [](SamplingParams& p) { p.repetition_penalty = kInf; }},
+        Bad{"penalty_last_n", "-2", [](SamplingParams& p) { p.penalty_last_n = -2; }},
+        Bad{"logit_bias", "100",
+            [](SamplingParams& p) {
+              p.logit_bias.push_back({100, 1});
+            }},
+        Bad{"logit_bias", "nan",
+            [](SamplingParams& p) {
+              p.logit_bias.push_back({1, kNan});
+            }},
+        Bad{"min_tokens", "-1", [](SamplingParams& p) { p.min_tokens = -1; }},
+        Bad{"bad_words", "100", [](SamplingParams& p) { p.bad_words.push_back({100}); }},
+        Bad{"bad_words", "without tokens", [](SamplingParams& p) { p.bad_words.emplace_back(); }},
+        Bad{"allowed_token_ids", "-1", [](SamplingParams& p) { p.allowed_token_ids = {-1}; }},
+        Bad{"dry_multiplier", "-1", [](SamplingParams& p) { p.dry.multiplier = -1; }},
+        Bad{"dry_base", "0.5", [](SamplingParams& p) { p.dry.base = 0.5F; }},
+        Bad{"dry_allowed_length", "0", [](SamplingParams& p) { p.dry.allowed_length = 0; }},
+        Bad{"dry_penalty_last_n", "-2", [](SamplingParams& p) { p.dry.penalty_last_n = -2; }},
+        Bad{"typical_p", "0", [](SamplingParams& p) { p.typical_p = 0; }},
+        Bad{"top_n_sigma", "nan", [](SamplingParams& p) { p.top_n_sigma = kNan; }},
+        Bad{"xtc_probability", "1.5", [](SamplingParams& p) { p.xtc_probability = 1.5F; }},
+        Bad{"xtc_threshold", "-0.5", [](SamplingParams& p) { p.xtc_threshold = -0.5F; }},
+        Bad{"dynatemp_range", "3", [](SamplingParams& p) { p.dynatemp_range = 3; }},
+        Bad{"dynatemp_exponent", "nan", [](SamplingParams& p) { p.dynatemp_exponent = kNan; }},
+        Bad{"mirostat", "3", [](SamplingParams& p) { p.mirostat.version = 3; }},
+        Bad{"mirostat_tau", "nan", [](SamplingParams& p) { p.mirostat.tau = kNan; }},
+        Bad{"mirostat_eta", "2", [](SamplingParams& p) { p.mirostat.eta = 2; }}));
+
 }  // namespace
 }  // namespace pegainfer

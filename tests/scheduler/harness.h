@@ -42,7 +42,8 @@ class Harness {
     StepPlan plan;
     scheduler.schedule(plan);
     expect(plan.num_tokens <= options_.max_num_batched_tokens &&
-           static_cast<int>(plan.seqs.size()) <= options_.max_num_seqs);
+           static_cast<int>(plan.seqs.size()) <= options_.max_num_seqs &&
+           options_.logits_work.hold(plan.work));
     if (plan.num_tokens > 0) {
       executor_.launch(plan);
       scheduler.on_launched(plan);

@@ -79,6 +79,11 @@ Submission random_submission(Random& random, int vocab, int max_positions) {
   if (random.one_in(4)) s.sampling.prompt_logprobs = random(0, 3);
   if (random.one_in(4)) s.options.priority = random(-2, 2);
   s.options.waits_for_token = random.one_in(5);
+  if (random.one_in(5)) s.sampling.presence_penalty = 1;  // the executor does not care; plans do
+  if (random.one_in(6)) s.sampling.logit_bias = {{0, 1}, {random(0, vocab - 1), -1}};
+  if (random.one_in(6)) s.sampling.min_tokens = random(1, 4);
+  if (random.one_in(6)) s.sampling.allowed_token_ids = {0, vocab - 1};
+  if (random.one_in(6)) s.sampling.typical_p = 0.5F;
   if (random.one_in(6)) s.options.cache_salt = random.one_in(2) ? "a" : "b";
   return s;
 }
@@ -94,6 +99,8 @@ Trace random_trace(unsigned seed) {
   o.max_num_batched_tokens = random(o.max_num_seqs, random.one_in(2) ? 24 : 200);
   o.max_model_len = random(2, 60);
   o.eos_token_ids = {0};
+  o.vocab_size = vocab;
+  o.logits_work = {.entries = random(vocab, 3 * vocab), .masks = random(1, 3), .host_rows = random(1, 3)};
   o.enable_prefix_caching = !random.one_in(4);
   if (random.one_in(3)) o.force_preempt_every = random(1, 7);
   if (random.one_in(3)) o.cache_key_bits = random(1, 8);

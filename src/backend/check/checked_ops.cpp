@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <string_view>
 
 #include "base/check.h"
@@ -142,6 +143,17 @@ class Check {
 
   std::string_view op_;
 };
+
+// Entries of `ids` by row: [begin[r], begin[r + 1]).
+void check_entries(const Check& check, const Tensor& begin, const Tensor& ids, int64_t rows, int64_t vocab) {
+  check.vector("ids", ids, DType::kI32, ids.rows);
+  check.indices("ids", ids, 0, vocab);
+  check.vector("begin", begin, DType::kI32, rows + 1);
+  check.indices("begin", begin, 0, ids.rows + 1);
+  for (int64_t r = 0; r < rows; ++r)
+    check.that(*begin.row<int32_t>(r) <= *begin.row<int32_t>(r + 1), "begin[{}] is {}, begin[{}] {}", r,
+               *begin.row<int32_t>(r), r + 1, *begin.row<int32_t>(r + 1));
+}
 
 }  // namespace
 
@@ -290,23 +302,39 @@ void CheckedOps::gather_rows(Tensor x, Tensor indices, Tensor out) {
   inner_.gather_rows(x, indices, out);
 }
 
+void CheckedOps::add_logits(Tensor logits_inout, const LogitEditsView& edits) {
+  const Check check("add_logits");
+  const int64_t rows = logits_inout.rows;
+  const int64_t entries = edits.ids.rows;
+  check.typed("logits", logits_inout, DType::kF32, rows, logits_inout.cols);
+  check_entries(check, edits.begin, edits.ids, rows, logits_inout.cols);
+  check.vector("adds", edits.adds, DType::kF32, entries);
+  for (int64_t i = 0; i < entries; ++i)
+    check.that(*edits.adds.row<float>(i) < std::numeric_limits<float>::infinity(), "adds[{}] is {}", i,
+               *edits.adds.row<float>(i));
+  inner_.add_logits(logits_inout, edits);
+}
+
+void CheckedOps::mask_logits(Tensor logits_inout, const MaskView& masks) {
+  const Check check("mask_logits");
+  check.typed("logits", logits_inout, DType::kF32, logits_inout.rows, logits_inout.cols);
+  check.typed("words", masks.words, DType::kI32, masks.words.rows, (logits_inout.cols + 31) / 32);
+  check.vector("index", masks.index, DType::kI32, logits_inout.rows);
+  check.indices("index", masks.index, -1, masks.words.rows);
+  inner_.mask_logits(logits_inout, masks);
+}
+
 void CheckedOps::apply_penalties(Tensor logits_inout, const PenaltyView& params) {
   const Check check("apply_penalties");
   const int64_t rows = logits_inout.rows;
   const int64_t entries = params.ids.rows;
   check.typed("logits", logits_inout, DType::kF32, rows, logits_inout.cols);
-  check.vector("begin", params.begin, DType::kI32, rows + 1);
-  check.vector("ids", params.ids, DType::kI32, entries);
+  check_entries(check, params.begin, params.ids, rows, logits_inout.cols);
   check.vector("counts", params.counts, DType::kI32, entries);
   check.vector("repetition", params.repetition, DType::kF32, rows);
   check.vector("presence", params.presence, DType::kF32, rows);
   check.vector("frequency", params.frequency, DType::kF32, rows);
-  check.indices("ids", params.ids, 0, logits_inout.cols);
-  check.indices("begin", params.begin, 0, entries + 1);
   for (int64_t r = 0; r < rows; ++r) {
-    const int32_t begin = *params.begin.row<int32_t>(r);
-    const int32_t end = *params.begin.row<int32_t>(r + 1);
-    check.that(begin <= end && (r > 0 || begin == 0), "begin[{}] is {}, begin[{}] {}", r, begin, r + 1, end);
     check.that(*params.repetition.row<float>(r) > 0, "repetition[{}] is {}", r,
                *params.repetition.row<float>(r));
   }

@@ -3,10 +3,10 @@
 #include <algorithm>
 
 #include "backend/cpu/attention_plan.h"
+#include "base/philox.h"
 #include "kernels/cpu/embedding.h"
 #include "kernels/cpu/kv_store.h"
 #include "kernels/cpu/penalties.h"
-#include "kernels/cpu/philox.h"
 
 namespace pegainfer {
 namespace {
@@ -188,6 +188,23 @@ void CpuOps::gather_rows(Tensor x, Tensor indices, Tensor out) {
            [&](int64_t begin, int64_t end) { cpu::gather_rows(x, indices, out, begin, end); });
 }
 
+void CpuOps::add_logits(Tensor logits_inout, const LogitEditsView& edits) {
+  pool_.parallel(logits_inout.rows, [&](int64_t r, int /*worker*/) {
+    float* logits = logits_inout.row<float>(r);
+    const int32_t end = *edits.begin.row<int32_t>(r + 1);
+    for (int32_t i = *edits.begin.row<int32_t>(r); i < end; ++i)
+      logits[*edits.ids.row<int32_t>(i)] += *edits.adds.row<float>(i);
+  });
+}
+
+void CpuOps::mask_logits(Tensor logits_inout, const MaskView& masks) {
+  pool_.parallel(logits_inout.rows, [&](int64_t r, int /*worker*/) {
+    const int32_t index = *masks.index.row<int32_t>(r);
+    if (index >= 0)
+      cpu::mask_logits(logits_inout.row<float>(r), logits_inout.cols, masks.words.row<uint32_t>(index));
+  });
+}
+
 void CpuOps::apply_penalties(Tensor logits_inout, const PenaltyView& params) {
   pool_.parallel(logits_inout.rows, [&](int64_t r, int /*worker*/) {
     const cpu::PenaltyRow row{.repetition = *params.repetition.row<float>(r),
@@ -212,7 +229,7 @@ void CpuOps::sample(Tensor logits, const SamplerView& params, Tensor out_tokens)
                              .top_k = *params.top_k.row<int32_t>(r),
                              .top_p = *params.top_p.row<float>(r),
                              .min_p = *params.min_p.row<float>(r),
-                             .uniform = cpu::philox_uniform(seed, position)};
+                             .uniform = philox_uniform(seed, position)};
     *out_tokens.row<int32_t>(r) = sampling_.sample(logits.row<float>(r), logits.cols, row,
                                                    scratch + static_cast<size_t>(worker) * bytes);
   });

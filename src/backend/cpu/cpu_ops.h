@@ -32,6 +32,8 @@ class CpuOps final : public Ops {
   void paged_attention(Tensor q, const AttentionParams& params, const BatchView& batch, Tensor out) override;
   void silu_mul(Tensor gate_up, Tensor out) override;
   void gather_rows(Tensor x, Tensor indices, Tensor out) override;
+  void add_logits(Tensor logits_inout, const LogitEditsView& edits) override;
+  void mask_logits(Tensor logits_inout, const MaskView& masks) override;
   void apply_penalties(Tensor logits_inout, const PenaltyView& params) override;
   void sample(Tensor logits, const SamplerView& params, Tensor out_tokens) override;
   void logprobs(Tensor logits, Tensor targets, int top_n, Tensor out_logprobs, Tensor out_top_ids,

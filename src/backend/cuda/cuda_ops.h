@@ -57,6 +57,8 @@ class CudaOps final : public Ops {
                  const BatchView& batch, Tensor out) override;
 
   // cuda_ops_sampling.cpp
+  void add_logits(Tensor logits_inout, const LogitEditsView& edits) override;
+  void mask_logits(Tensor logits_inout, const MaskView& masks) override;
   void apply_penalties(Tensor logits_inout, const PenaltyView& params) override;
   void sample(Tensor logits, const SamplerView& params, Tensor out_tokens) override;
   void logprobs(Tensor logits, Tensor targets, int top_n, Tensor out_logprobs, Tensor out_top_ids,

@@ -1,4 +1,6 @@
 // Sampling and log-probabilities: tensors into parameters of kernels.
+#include <initializer_list>
+
 #include "backend/cuda/cuda_ops.h"
 #include "base/check.h"
 #include "kernels/cuda/sampling/logprobs.h"
@@ -13,12 +15,40 @@ cuda::SampleParams::Column<T> column(const Tensor& t) {
   return {static_cast<const T*>(t.data), t.row_stride};
 }
 
+void check_contiguous(std::initializer_list<Tensor> tensors) {
+  for (const Tensor& t : tensors)
+    CHECK(t.rows <= 1 || t.row_stride == 1, "a row's entries lie {} apart", t.row_stride);
+}
+
 }  // namespace
 
+void CudaOps::add_logits(Tensor logits_inout, const LogitEditsView& edits) {
+  check_contiguous({edits.begin, edits.ids, edits.adds});
+  const cuda::LogitEditParams p{.rows = logits_inout.rows,
+                                .vocab = logits_inout.cols,
+                                .logits = static_cast<float*>(logits_inout.data),
+                                .logits_stride = logits_inout.row_stride,
+                                .begin = static_cast<const int32_t*>(edits.begin.data),
+                                .ids = static_cast<const int32_t*>(edits.ids.data),
+                                .adds = static_cast<const float*>(edits.adds.data)};
+  context_.note("add_logits", cuda::add_logits(p, context_.stream()));
+}
+
+void CudaOps::mask_logits(Tensor logits_inout, const MaskView& masks) {
+  check_contiguous({masks.index});
+  const cuda::MaskParams p{.rows = logits_inout.rows,
+                           .vocab = logits_inout.cols,
+                           .logits = static_cast<float*>(logits_inout.data),
+                           .logits_stride = logits_inout.row_stride,
+                           .index = static_cast<const int32_t*>(masks.index.data),
+                           .words = static_cast<const uint32_t*>(masks.words.data),
+                           .words_stride = masks.words.row_stride};
+  context_.note("mask_logits", cuda::mask_logits(p, context_.stream()));
+}
+
 void CudaOps::apply_penalties(Tensor logits_inout, const PenaltyView& params) {
-  for (const Tensor* t :
-       {&params.begin, &params.ids, &params.counts, &params.repetition, &params.presence, &params.frequency})
-    CHECK(t->rows <= 1 || t->row_stride == 1, "penalties' entries lie {} apart", t->row_stride);
+  check_contiguous(
+      {params.begin, params.ids, params.counts, params.repetition, params.presence, params.frequency});
   const cuda::PenaltyParams p{.rows = logits_inout.rows,
                               .vocab = logits_inout.cols,
                               .logits = static_cast<float*>(logits_inout.data),

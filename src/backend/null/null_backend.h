@@ -22,6 +22,8 @@ class NullOps final : public Ops {
   void paged_attention(Tensor, const AttentionParams&, const BatchView&, Tensor) override {}
   void silu_mul(Tensor, Tensor) override {}
   void gather_rows(Tensor, Tensor, Tensor) override {}
+  void add_logits(Tensor, const LogitEditsView&) override {}
+  void mask_logits(Tensor, const MaskView&) override {}
   void apply_penalties(Tensor, const PenaltyView&) override {}
   void sample(Tensor, const SamplerView&, Tensor) override {}
   void logprobs(Tensor, Tensor, int, Tensor, Tensor, Tensor) override {}

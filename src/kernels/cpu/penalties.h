@@ -1,4 +1,4 @@
-// What a logit is after the penalties for having been said: backend/ops.h, apply_penalties.
+// What becomes of logits before a token is drawn: backend/ops.h, apply_penalties and mask_logits.
 #pragma once
 
 #include <cstdint>
@@ -12,5 +12,8 @@ struct PenaltyRow {
 };
 
 float penalized(float logit, int32_t count, const PenaltyRow& row);
+
+// -infinity where `mask`, [(n + 31) / 32], has no bit.
+void mask_logits(float* logits, int64_t n, const uint32_t* mask);
 
 }  // namespace pegainfer::cpu

@@ -17,7 +17,6 @@ namespace pegainfer::openai {
 namespace {
 
 constexpr int64_t kMaxInt = std::numeric_limits<int32_t>::max();
-constexpr int kMaxTopLogprobs = 20;
 constexpr size_t kMaxTools = 128;
 constexpr size_t kMaxDocuments = 1024;
 constexpr size_t kMaxTemplateBytes = 1U << 20U;
@@ -155,11 +154,16 @@ void parse_length(Fields& fields, ChatRequest& out) {
   } else if (out.sampling.max_tokens == 0 && fields.ok()) {
     fields.fail("max_tokens", "max_tokens is 0; it must be at least 1", "out_of_range");
   }
+  if (completion && out.sampling.min_tokens > *completion && fields.ok())
+    fields.fail("min_tokens",
+                fmt::format("min_tokens is {}; it must not be above max_completion_tokens, which is {}",
+                            out.sampling.min_tokens, *completion),
+                "out_of_range");
 }
 
-void parse_logprobs(Fields& fields, ChatRequest& out) {
+void parse_logprobs(Fields& fields, const ApiLimits& limits, ChatRequest& out) {
   out.logprobs = fields.flag("logprobs", false);
-  const auto top = fields.integer("top_logprobs", 0, kMaxTopLogprobs);
+  const auto top = fields.integer("top_logprobs", 0, limits.max_logprobs);
   if (top.value_or(0) > 0 && !out.logprobs && fields.ok())
     fields.fail("top_logprobs", "top_logprobs needs logprobs to be true");
   out.top_logprobs = static_cast<int>(top.value_or(0));
@@ -217,7 +221,7 @@ Result<ChatRequest> parse_chat(std::string_view body, const RequestContext& cont
   parse_length(fields, out);
   out.n = static_cast<int>(fields.integer("n", 1, context.limits.max_n).value_or(1));
   parse_text_options(fields, context, out);
-  parse_logprobs(fields, out);
+  parse_logprobs(fields, context.limits, out);
   parse_continuation(fields, out);
   out.tools.parallel = fields.flag("parallel_tool_calls", true);
   out.include_reasoning = fields.flag("include_reasoning", true);
@@ -226,6 +230,11 @@ Result<ChatRequest> parse_chat(std::string_view body, const RequestContext& cont
   parse_stream(fields, out);
   check_ignored(fields);
   if (!fields.ok()) return fields.error();
+  for (const char* name :
+       {"model", "messages", "tools", "tool_choice", "functions", "function_call", "documents",
+        "chat_template", "chat_template_kwargs", "reasoning_effort"})
+    fields.know(name);
+  note_unknown_fields(fields);
   return out;
 }
 

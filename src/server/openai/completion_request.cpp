@@ -87,8 +87,10 @@ void parse_choices(Fields& fields, const RequestContext& context, CompletionRequ
     fields.fail("best_of", fmt::format("best_of is {}; it must not be below n, which is {}", *best_of, out.n),
                 "out_of_range");
   } else if (best_of && *best_of > out.n) {
-    fields.fail("best_of", "best_of above n is not supported by this server; leave it out",
-                "unsupported_parameter");
+    fields.fail(
+        "best_of",
+        "best_of above n is not supported: it is not in vLLM's engine any more either; ask for n choices",
+        "unsupported_parameter");
   }
   if (out.prompts.size() * static_cast<size_t>(out.n) > limits.max_prompts) {
     fields.fail("n",
@@ -102,13 +104,25 @@ void parse_output(Fields& fields, const RequestContext& context, CompletionReque
   const ApiLimits& limits = context.limits;
   out.echo = fields.flag("echo", false);
   out.logprobs = static_cast<int>(fields.integer("logprobs", 0, limits.max_logprobs).value_or(-1));
+  // llama-server's name; 0 is none there.
+  const auto n_probs = fields.integer("n_probs", 0, limits.max_logprobs);
+  if (out.logprobs < 0 && n_probs.value_or(0) > 0) out.logprobs = static_cast<int>(*n_probs);
+  out.prompt_logprobs =
+      static_cast<int>(fields.integer("prompt_logprobs", 0, limits.max_logprobs).value_or(-1));
   out.add_special_tokens = fields.flag("add_special_tokens", true);
   if (out.sampling.max_tokens == 0 && !out.echo && fields.ok()) {
-    fields.fail("max_tokens", "max_tokens is 0; it must be at least 1 unless echo asks for the prompt alone",
+    const std::string_view name = fields.either("max_tokens", "n_predict");
+    fields.fail(name,
+                fmt::format("{} is 0; it must be at least 1 unless echo asks for the prompt alone", name),
                 "out_of_range");
   }
   out.sampling.logprobs = out.logprobs;
-  out.sampling.prompt_logprobs = out.echo ? out.logprobs : -1;
+  out.sampling.prompt_logprobs = std::max(out.echo ? out.logprobs : -1, out.prompt_logprobs);
+  if (out.sampling.min_tokens > out.sampling.max_tokens && fields.ok())
+    fields.fail("min_tokens",
+                fmt::format("min_tokens is {}; it must not be above max_tokens, which is {}",
+                            out.sampling.min_tokens, out.sampling.max_tokens),
+                "out_of_range");
 }
 
 }  // namespace
@@ -127,7 +141,11 @@ Result<CompletionRequest> parse_completion(std::string_view body, const RequestC
   parse_output(fields, context, out);
   parse_scheduling(fields, out);
   parse_stream(fields, out);
+  if (out.stream && out.prompt_logprobs >= 0)
+    fields.fail("prompt_logprobs", "prompt_logprobs are not available when stream is true");
   if (!fields.ok()) return fields.error();
+  for (const char* name : {"model", "prompt"}) fields.know(name);
+  note_unknown_fields(fields);
   return out;
 }
 

@@ -74,6 +74,7 @@ void ChoicePart::append(ChoicePart other) {
   logprobs.append(other.logprobs);
   token_ids.insert(token_ids.end(), other.token_ids.begin(), other.token_ids.end());
   if (other.prompt_token_ids) prompt_token_ids = std::move(other.prompt_token_ids);
+  if (other.prompt_logprobs) prompt_logprobs = std::move(other.prompt_logprobs);
   if (other.finish) finish = std::move(other.finish);
   if (other.stop_string) stop_string = std::move(other.stop_string);
 }
@@ -101,6 +102,7 @@ ChoicePart ChoiceParts::next(TextDelta delta) {
 // The echo of the prompt, and what stands only once.
 void ChoiceParts::begin(ChoicePart& part, const std::vector<PositionLogprobs>& prompt_logprobs) {
   if (request_.return_token_ids) part.prompt_token_ids.emplace(prompt_.begin(), prompt_.end());
+  if (request_.prompt_logprobs >= 0) part.prompt_logprobs = prompt_logprobs_json(prompt_logprobs);
   if (!request_.echo) return;
   part.text = prompt_text_;
   offset_base_ = count_chars(prompt_text_);
@@ -112,6 +114,37 @@ void ChoiceParts::begin(ChoicePart& part, const std::vector<PositionLogprobs>& p
     add_position(part.logprobs, prompt_[i], known ? &prompt_logprobs[i - 1] : nullptr, offset);
     offset += count_chars(stream->append(prompt_[i]));
   }
+}
+
+// vLLM's: null for the first token, then {"id": {"logprob": .., "rank": .., "decoded_token": ".."}, ..} with
+// the prompt's own token first. Its rank is known when it is among the likeliest ones that were asked for.
+std::string ChoiceParts::prompt_logprobs_json(const std::vector<PositionLogprobs>& positions) const {
+  std::string out = "[null";
+  const auto append = [&](const TokenLogprob& entry, size_t rank) {
+    fmt::format_to(std::back_inserter(out), R"("{}":{{"logprob":)", entry.token);
+    append_logprob(out, entry.logprob);
+    out += R"(,"rank":)";
+    out += rank > 0 ? std::to_string(rank) : "null";
+    out += R"(,"decoded_token":)";
+    json::append_string(out, tokenizer_.token_text(entry.token));
+    out += '}';
+  };
+  for (const PositionLogprobs& position : positions) {
+    const auto& top = position.top;
+    const auto is_chosen = [&](const TokenLogprob& entry) { return entry.token == position.chosen.token; };
+    const auto place = std::ranges::find_if(top, is_chosen);
+    out += ",{";
+    append(position.chosen, place == top.end() ? 0 : static_cast<size_t>(place - top.begin()) + 1);
+    const auto count = std::min(top.size(), static_cast<size_t>(request_.prompt_logprobs));
+    for (size_t i = 0; i < count; ++i) {
+      if (is_chosen(top[i])) continue;
+      out += ',';
+      append(top[i], i + 1);
+    }
+    out += '}';
+  }
+  out += ']';
+  return out;
 }
 
 void ChoiceParts::append_token(std::string& out, TokenId token) const {
@@ -150,7 +183,9 @@ void ChoiceParts::add_position(LogprobsJson& out, TokenId token, const PositionL
     out.top_logprobs += ':';
     append_logprob(out.top_logprobs, entry.logprob);
   };
-  for (const TokenLogprob& entry : logprobs->top) add(entry);
+  // A prompt may have been asked for more of them, for prompt_logprobs.
+  const auto count = std::min(logprobs->top.size(), static_cast<size_t>(request_.logprobs));
+  for (const TokenLogprob& entry : std::span(logprobs->top).first(count)) add(entry);
   add(logprobs->chosen);
   out.top_logprobs += '}';
 }
@@ -186,6 +221,10 @@ void CompletionWriter::append_choice(std::string& out, int index, const ChoicePa
     out += R"(,"logprobs":null)";
   }
   append_finish(out, part);
+  if (part.prompt_logprobs) {
+    out += R"(,"prompt_logprobs":)";
+    out += *part.prompt_logprobs;
+  }
   if (request_.return_token_ids) {
     out += R"(,"token_ids":)";
     append_ids(out, part.token_ids);

@@ -33,6 +33,7 @@ struct ChoicePart {
   LogprobsJson logprobs;
   std::vector<TokenId> token_ids;
   std::optional<std::vector<TokenId>> prompt_token_ids;  // on the first part when asked for
+  std::optional<std::string> prompt_logprobs;            // the same, as JSON
   std::optional<Finish> finish;
   std::optional<std::string> stop_string;  // when one ended it
 
@@ -49,6 +50,7 @@ class ChoiceParts {
 
  private:
   void begin(ChoicePart& part, const std::vector<PositionLogprobs>& prompt_logprobs);
+  [[nodiscard]] std::string prompt_logprobs_json(const std::vector<PositionLogprobs>& positions) const;
   void add_position(LogprobsJson& out, TokenId token, const PositionLogprobs* logprobs, int offset) const;
   void append_token(std::string& out, TokenId token) const;
 

@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -27,7 +28,25 @@ std::optional<int64_t> as_integer(const json::Value& value) {
 Fields::Fields(const json::Object& object, std::string prefix)
     : object_(object), prefix_(std::move(prefix)) {}
 
-const json::Value* Fields::find(std::string_view name) const { return json::find(object_, name); }
+const json::Value* Fields::find(std::string_view name) const {
+  know(name);
+  return json::find(object_, name);
+}
+
+std::string_view Fields::either(std::string_view name, std::string_view alias) const {
+  know(name);
+  know(alias);
+  return json::find(object_, name) == nullptr && json::find(object_, alias) != nullptr ? alias : name;
+}
+
+std::vector<std::string_view> Fields::unknown() const {
+  std::vector<std::string_view> names;
+  for (const auto& [key, value] : object_) {
+    const std::string_view name = key;
+    if (std::ranges::find(known_, name) == known_.end()) names.push_back(name);
+  }
+  return names;
+}
 
 void Fields::fail(std::string_view name, std::string message, std::string type) {
   if (!error_) error_ = invalid_argument(std::move(message), prefix_ + std::string(name), std::move(type));

@@ -40,6 +40,13 @@ class Fields {
 
   // Null pointer when missing or null.
   [[nodiscard]] const boost::json::value* find(std::string_view name) const;
+  // The first of two names for one thing unless only the second is there: what the client wrote is what it
+  // reads in an error.
+  [[nodiscard]] std::string_view either(std::string_view name, std::string_view alias) const;
+  // `name` is looked at elsewhere, or accepted without effect.
+  void know(std::string_view name) const { known_.push_back(name); }
+  // Fields of the object that were neither asked for nor known.
+  [[nodiscard]] std::vector<std::string_view> unknown() const;
   void fail(std::string_view name, std::string message, std::string type = "invalid_value");
   [[nodiscard]] bool ok() const { return !error_; }
   [[nodiscard]] const Error& error() const { return *error_; }
@@ -50,6 +57,7 @@ class Fields {
   const boost::json::object& object_;
   std::string prefix_;
   std::optional<Error> error_;
+  mutable std::vector<std::string_view> known_;  // names that somebody asked for; literals, as a rule
 };
 
 // The whole number a JSON value is: 5 and 5.0, not 5.5, "5" or true.

@@ -1,13 +1,17 @@
 // The fields that every endpoint that generates text has: sampling, stops, scheduling, streaming.
 #pragma once
 
+#include <concepts>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "pegainfer/engine.h"
 #include "pegainfer/sampling_params.h"
+#include "pegainfer/tokenizer.h"
 #include "server/openai/fields.h"
 
 namespace pegainfer::openai {
@@ -19,8 +23,10 @@ struct ApiLimits {
   size_t max_stops = 16;        // stop strings
   size_t max_stop_bytes = 256;  // bytes of each
   size_t max_stop_token_ids = 256;
-  int max_logprobs = 5;
   size_t max_messages = 10'000;  // of a chat
+  size_t max_logit_bias = 1024;
+  size_t max_bad_words = 256;
+  int max_logprobs = 20;  // logprobs, top_logprobs and prompt_logprobs
 };
 
 // What the model's authors recommend (generation_config.json): used where the request says nothing.
@@ -29,6 +35,7 @@ struct SamplingDefaults {
   std::optional<double> top_p;
   std::optional<double> min_p;
   std::optional<int> top_k;
+  std::optional<double> repetition_penalty;
 };
 
 // The facts about the server that decide whether a request is valid.
@@ -49,7 +56,9 @@ struct GenerationOptions {
   std::string model;
   int n = 1;  // choices for each prompt
   SamplingParams sampling;
-  bool max_tokens_given = false;  // false: sampling.max_tokens may shrink to what the context leaves
+  bool max_tokens_given = false;       // false: sampling.max_tokens may shrink to what the context leaves
+  std::vector<std::string> bad_words;  // resolve_words() makes sampling.bad_words of them
+  std::vector<std::string> dry_sequence_breakers;  // and sampling.dry.sequence_breakers of these
   std::vector<std::string> stop;
   bool include_stop = false;  // the stop string stays in the text
   bool skip_special_tokens = true;
@@ -69,5 +78,16 @@ void parse_sampling(Fields& fields, const RequestContext& context, GenerationOpt
 void parse_text_options(Fields& fields, const RequestContext& context, GenerationOptions& out);
 void parse_scheduling(Fields& fields, GenerationOptions& out);
 void parse_stream(Fields& fields, GenerationOptions& out);
+// What no parser asked for is counted and named in the log; the last thing to do with `fields`.
+void note_unknown_fields(const Fields& fields);
+
+// Words to tokens; to be called once, where the tokenizer is.
+void resolve_words(const Tokenizer& tokenizer, GenerationOptions& options);
+// The request as it stays from here on.
+template <std::derived_from<GenerationOptions> Request>
+std::shared_ptr<const Request> with_words(const Tokenizer& tokenizer, Request request) {
+  resolve_words(tokenizer, request);
+  return std::make_shared<const Request>(std::move(request));
+}
 
 }  // namespace pegainfer::openai

@@ -11,7 +11,7 @@ namespace pegainfer::openai {
 namespace {
 
 // The value besides null with which a parameter changes nothing.
-enum class Neutral : uint8_t { kNone, kZero, kOne, kZeroOrLess, kFalse, kEmpty, kTextFormat };
+enum class Neutral : uint8_t { kNone, kZeroOrLess, kFalse, kEmpty, kLeft, kTextFormat };
 
 struct Parameter {
   std::string_view name;
@@ -20,44 +20,38 @@ struct Parameter {
 
 constexpr std::array kParameters = std::to_array<Parameter>({
     // OpenAI
-    {"presence_penalty", Neutral::kZero},
-    {"frequency_penalty", Neutral::kZero},
-    {"logit_bias", Neutral::kEmpty},
     {"suffix", Neutral::kEmpty},
     {"response_format", Neutral::kTextFormat},
     // vLLM
-    {"repetition_penalty", Neutral::kOne},
     {"use_beam_search", Neutral::kFalse},
-    {"min_tokens", Neutral::kZero},
-    {"bad_words", Neutral::kEmpty},
-    {"allowed_token_ids", Neutral::kNone},
     {"logprob_token_ids", Neutral::kEmpty},
     {"logits_processors", Neutral::kEmpty},
-    {"prompt_logprobs", Neutral::kNone},
     {"prompt_embeds", Neutral::kEmpty},
     {"structured_outputs", Neutral::kEmpty},
     {"guided_json", Neutral::kNone},
     {"guided_regex", Neutral::kEmpty},
     {"guided_choice", Neutral::kEmpty},
     {"guided_grammar", Neutral::kEmpty},
+    {"guided_json_object", Neutral::kFalse},
     {"repetition_detection", Neutral::kEmpty},
     {"thinking_token_budget", Neutral::kNone},
-    {"truncation_side", Neutral::kNone},
+    {"truncation_side", Neutral::kLeft},
     {"kv_transfer_params", Neutral::kEmpty},
-    // llama-server and SGLang
-    {"repeat_penalty", Neutral::kOne},
-    {"typical_p", Neutral::kOne},
-    {"dynatemp_range", Neutral::kZero},
-    {"mirostat", Neutral::kZero},
-    {"dry_multiplier", Neutral::kZero},
-    {"xtc_probability", Neutral::kZero},
-    {"top_n_sigma", Neutral::kZeroOrLess},
+    // llama-server
     {"grammar", Neutral::kEmpty},
     {"json_schema", Neutral::kEmpty},
+    {"lora", Neutral::kEmpty},
+    {"adaptive_target", Neutral::kZeroOrLess},
+    {"post_sampling_probs", Neutral::kFalse},
+    {"response_fields", Neutral::kEmpty},
+    // SGLang
     {"regex", Neutral::kEmpty},
     {"ebnf", Neutral::kEmpty},
-    {"lora", Neutral::kEmpty},
     {"lora_path", Neutral::kEmpty},
+    {"session_params", Neutral::kEmpty},
+    {"return_hidden_states", Neutral::kFalse},
+    {"custom_logit_processor", Neutral::kEmpty},
+    {"input_embeds", Neutral::kEmpty},
 });
 
 bool is_empty(const json::Value& value) {
@@ -74,20 +68,24 @@ bool is_text_format(const json::Value& value) {
 }
 
 bool is_neutral(const json::Value& value, Neutral neutral) {
-  const bool number = value.is_number();
   switch (neutral) {
     case Neutral::kNone: return false;
-    case Neutral::kZero: return number && value.to_number<double>() == 0;
-    case Neutral::kOne: return number && value.to_number<double>() == 1;
-    case Neutral::kZeroOrLess: return number && value.to_number<double>() <= 0;
+    case Neutral::kZeroOrLess: return value.is_number() && value.to_number<double>() <= 0;
     case Neutral::kFalse: return value.is_bool() && !value.get_bool();
     case Neutral::kEmpty: return is_empty(value);
+    case Neutral::kLeft: return value.is_string() && value.get_string() == "left";
     case Neutral::kTextFormat: return is_text_format(value);
   }
   return false;
 }
 
 }  // namespace
+
+std::vector<std::string_view> refused_fields() {
+  std::vector<std::string_view> names;
+  for (const Parameter& parameter : kParameters) names.push_back(parameter.name);
+  return names;
+}
 
 Status refuse_unsupported_completion_fields(const json::Object& body) {
   for (const Parameter& parameter : kParameters) {

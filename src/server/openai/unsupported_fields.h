@@ -3,6 +3,9 @@
 // know.
 #pragma once
 
+#include <string_view>
+#include <vector>
+
 #include "pegainfer/result.h"
 
 namespace boost::json {
@@ -12,5 +15,8 @@ class object;
 namespace pegainfer::openai {
 
 Status refuse_unsupported_completion_fields(const boost::json::object& body);
+
+// Their names.
+std::vector<std::string_view> refused_fields();
 
 }  // namespace pegainfer::openai

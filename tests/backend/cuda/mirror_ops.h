@@ -175,6 +175,19 @@ class MirrorOps final : public Ops {
     m.add(x), m.add(indices), m.add(out, true);
     run(m, [&] { inner_.gather_rows(x, indices, out); });
   }
+  void add_logits(Tensor logits, const LogitEditsView& edits) override {
+    Mirror m(context_);
+    LogitEditsView e = edits;
+    for (Tensor* t : {&e.begin, &e.ids, &e.adds}) m.add(*t);
+    m.add(logits, true);
+    run(m, [&] { inner_.add_logits(logits, e); });
+  }
+  void mask_logits(Tensor logits, const MaskView& masks) override {
+    Mirror m(context_);
+    MaskView v = masks;
+    m.add(v.index), m.add(v.words), m.add(logits, true);
+    run(m, [&] { inner_.mask_logits(logits, v); });
+  }
   void apply_penalties(Tensor logits, const PenaltyView& params) override {
     Mirror m(context_);
     PenaltyView p = params;

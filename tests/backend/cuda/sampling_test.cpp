@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include "backend/cuda/machine.h"
+#include "ops/edit_rows.h"
 #include "ops/matrix.h"
 #include "ops/penalty_rows.h"
 
@@ -313,6 +314,28 @@ TEST_F(CudaSamplingTest, PenaltiesAreTheTwinsBits) {
   }
   PenaltyRows none(0, 16, 4, 1);
   ops().apply_penalties(none.logits(), none.view());
+}
+
+TEST_F(CudaSamplingTest, EditsAndMasksAreTheTwinsBits) {
+  for (const int64_t vocab : {1, 32, 300, 5000}) {
+    for (const int64_t stride : {int64_t{0}, vocab + 24}) {
+      EditRows got(9, vocab, static_cast<uint64_t>(vocab), stride);
+      EditRows expected = got;
+      ops().add_logits(got.logits(), got.edits());
+      cpu_ops().add_logits(expected.logits(), expected.edits());
+      for (int64_t r = 0; r < 9; ++r)
+        ASSERT_EQ(got.logits().row_bytes(r), expected.logits().row_bytes(r))
+            << "edits of row " << r << " of " << vocab;
+      ops().mask_logits(got.logits(), got.masks());
+      cpu_ops().mask_logits(expected.logits(), expected.masks());
+      for (int64_t r = 0; r < 9; ++r)
+        ASSERT_EQ(got.logits().row_bytes(r), expected.logits().row_bytes(r))
+            << "masks of row " << r << " of " << vocab;
+    }
+  }
+  EditRows none(0, 16, 1);
+  ops().add_logits(none.logits(), none.edits());
+  ops().mask_logits(none.logits(), none.masks());
 }
 
 }  // namespace

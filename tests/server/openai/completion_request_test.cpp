@@ -3,11 +3,16 @@
 #include <fmt/core.h>
 #include <gtest/gtest.h>
 
+#include <fstream>
+#include <limits>
 #include <string>
 #include <vector>
 
 #include "server/openai/api_error.h"
+#include "server/openai/ignored_fields.h"
+#include "server/openai/unsupported_fields.h"
 #include "support/fake_engine.h"
+#include "support/fake_tokenizer.h"
 
 namespace pegainfer::openai {
 namespace {
@@ -59,11 +64,13 @@ TEST_F(CompletionRequestTest, Defaults) {
 }
 
 TEST_F(CompletionRequestTest, RequestThenModelThenLibrary) {
-  defaults_ = {.temperature = 0.6, .top_p = 0.95, .min_p = 0.05, .top_k = 20};
+  defaults_ = {.temperature = 0.6, .top_p = 0.95, .min_p = 0.05, .top_k = 20, .repetition_penalty = 1.25};
   EXPECT_EQ(parse(R"({"prompt":"a"})")->sampling.temperature, 0.6F);
   EXPECT_EQ(parse(R"({"prompt":"a"})")->sampling.top_p, 0.95F);
   EXPECT_EQ(parse(R"({"prompt":"a"})")->sampling.min_p, 0.05F);
   EXPECT_EQ(parse(R"({"prompt":"a"})")->sampling.top_k, 20);
+  EXPECT_EQ(parse(R"({"prompt":"a"})")->sampling.repetition_penalty, 1.25F);
+  EXPECT_EQ(with(R"("repeat_penalty":1)")->sampling.repetition_penalty, 1.0F);
   EXPECT_EQ(with(R"("temperature":null)")->sampling.temperature, 0.6F);
   EXPECT_EQ(with(R"("temperature":0)")->sampling.temperature, 0.0F);  // greedy stays greedy
   EXPECT_EQ(with(R"("top_k":0)")->sampling.top_k, 0);
@@ -184,7 +191,30 @@ TEST_F(CompletionRequestTest, BoundariesOfEveryNumber) {
       {"seed", {"0", "-9223372036854775808", "9223372036854775807"}, {"9223372036854775808", "1.5"}},
       {"n", {"1", "8"}, {"0", "-1", "9", "129", "2147483648", "1000000000"}},
       {"best_of", {"1"}, {"0", "-1", "2", "2147483648"}},
-      {"logprobs", {"0", "5"}, {"-1", "6", "2147483648"}},
+      {"logprobs", {"0", "20"}, {"-1", "21", "2147483648"}},
+      {"n_probs", {"0", "20"}, {"-1", "21"}},
+      {"prompt_logprobs", {"0", "20"}, {"-1", "21", "2147483648"}},
+      {"presence_penalty", {"-2", "0", "2"}, {"-2.1", "2.1"}},
+      {"frequency_penalty", {"-2", "0", "2"}, {"-2.1", "2.1"}},
+      {"repetition_penalty", {"0.01", "1", "100"}, {"0", "-1", "101"}},
+      {"repeat_penalty", {"0.01", "1", "100"}, {"0", "-1", "101"}},
+      {"penalty_last_n", {"-1", "0", "64"}, {"-2", "2147483648", "1.5"}},
+      {"repeat_last_n", {"-1", "0", "64"}, {"-2", "2147483648", "1.5"}},
+      {"n_predict", {"-1", "1", "2147483647"}, {"0", "-2", "2147483648"}},
+      {"min_tokens", {"0", "16"}, {"-1", "17", "2147483648"}},
+      {"dry_multiplier", {"0", "0.8", "100"}, {"-0.1", "101"}},
+      {"dry_base", {"1", "1.75", "100"}, {"0.9", "101"}},
+      {"dry_allowed_length", {"1", "2147483647"}, {"0", "-1"}},
+      {"dry_penalty_last_n", {"-1", "0", "100"}, {"-2"}},
+      {"typical_p", {"0.1", "1"}, {"0", "1.1"}},
+      {"top_n_sigma", {"-1", "0", "2.5"}, {"-2", "1001"}},
+      {"xtc_probability", {"0", "1"}, {"-0.1", "1.1"}},
+      {"xtc_threshold", {"0", "1"}, {"-0.1", "1.1"}},
+      {"dynatemp_range", {"0", "2"}, {"-0.1", "2.1"}},
+      {"dynatemp_exponent", {"0", "2"}, {"-0.1", "101"}},
+      {"mirostat", {"0", "1", "2"}, {"-1", "3", "1.5"}},
+      {"mirostat_tau", {"0", "100"}, {"-0.1", "101"}},
+      {"mirostat_eta", {"0", "1"}, {"-0.1", "1.1"}},
       {"truncate_prompt_tokens", {"-1", "1", "2147483647"}, {"-2", "0", "2147483648"}},
   };
   for (const NumericField& field : fields) {
@@ -263,13 +293,6 @@ TEST_F(CompletionRequestTest, StreamOptions) {
 
 TEST_F(CompletionRequestTest, WhatChangesTheResultAndIsNotImplementedIsRefusedByName) {
   const std::vector<std::pair<std::string, std::string>> refused = {
-      {"presence_penalty", "0.1"},
-      {"presence_penalty", "2.1"},
-      {"frequency_penalty", "-1"},
-      {"repetition_penalty", "1.1"},
-      {"repetition_penalty", "0"},
-      {"logit_bias", R"({"5":1})"},
-      {"logit_bias", R"({"abc":1})"},
       {"suffix", "\"x\""},
       {"use_beam_search", "true"},
       {"response_format", R"({"type":"json_object"})"},
@@ -279,15 +302,15 @@ TEST_F(CompletionRequestTest, WhatChangesTheResultAndIsNotImplementedIsRefusedBy
       {"guided_regex", "\"a\""},
       {"guided_choice", "[\"a\"]"},
       {"guided_grammar", "\"a\""},
-      {"min_tokens", "1"},
-      {"bad_words", "[\"a\"]"},
-      {"allowed_token_ids", "[1]"},
-      {"prompt_logprobs", "1"},
-      {"typical_p", "0.9"},
-      {"mirostat", "2"},
       {"grammar", "\"root\""},
-      {"dry_multiplier", "0.5"},
-      {"presence_penalty", "\"0\""},
+      {"json_schema", "{\"type\":\"object\"}"},
+      {"regex", "\"a+\""},
+      {"ebnf", "\"a\""},
+      {"lora_path", "\"x\""},
+      {"prompt_embeds", "\"x\""},
+      {"truncation_side", "\"right\""},
+      {"post_sampling_probs", "true"},
+      {"custom_logit_processor", "\"x\""},
   };
   for (const auto& [name, value] : refused)
     EXPECT_EQ(verdict_with(fmt::format("\"{}\":{}", name, value)),
@@ -295,6 +318,111 @@ TEST_F(CompletionRequestTest, WhatChangesTheResultAndIsNotImplementedIsRefusedBy
         << value;
   EXPECT_EQ(verdict_with(R"("best_of":5,"n":2)"), "400 unsupported_parameter best_of");
   EXPECT_EQ(verdict_with(R"("best_of":1,"n":2)"), "400 out_of_range best_of");
+}
+
+TEST_F(CompletionRequestTest, EverySamplingFieldArrives) {
+  const auto r =
+      with(R"("presence_penalty":0.5,"frequency_penalty":-1,"repetition_penalty":1.25,"penalty_last_n":64,
+    "logit_bias":{"5":2.5,"7":-100,"9":500},"min_tokens":3,"bad_words":["no"],"allowed_token_ids":[1,2],
+    "dry_multiplier":0.8,"dry_base":2,"dry_allowed_length":3,"dry_penalty_last_n":99,"dry_sequence_breakers":["x"],
+    "typical_p":0.9,"top_n_sigma":1.5,"xtc_probability":0.25,"xtc_threshold":0.125,"dynatemp_range":0.5,
+    "dynatemp_exponent":2,"mirostat":2,"mirostat_tau":4,"mirostat_eta":0.25,"prompt_logprobs":3)");
+  ASSERT_TRUE(r) << r.error().message;
+  const SamplingParams& s = r->sampling;
+  EXPECT_EQ(s.presence_penalty, 0.5F);
+  EXPECT_EQ(s.frequency_penalty, -1.0F);
+  EXPECT_EQ(s.repetition_penalty, 1.25F);
+  EXPECT_EQ(s.penalty_last_n, 64);
+  EXPECT_EQ(s.logit_bias, (std::vector<LogitBias>{{5, 2.5F}, {7, -100}, {9, 100}}));  // clamped, as vLLM does
+  EXPECT_EQ(s.min_tokens, 3);
+  EXPECT_EQ(r->bad_words, std::vector<std::string>{"no"});
+  EXPECT_EQ(s.allowed_token_ids, (std::vector<TokenId>{1, 2}));
+  EXPECT_EQ(s.dry, (DryParams{.multiplier = 0.8F, .base = 2, .allowed_length = 3, .penalty_last_n = 99}));
+  EXPECT_EQ(r->dry_sequence_breakers, std::vector<std::string>{"x"});
+  EXPECT_EQ(s.typical_p, 0.9F);
+  EXPECT_EQ(s.top_n_sigma, 1.5F);
+  EXPECT_EQ(s.xtc_probability, 0.25F);
+  EXPECT_EQ(s.xtc_threshold, 0.125F);
+  EXPECT_EQ(s.dynatemp_range, 0.5F);
+  EXPECT_EQ(s.dynatemp_exponent, 2.0F);
+  EXPECT_EQ(s.mirostat, (MirostatParams{.version = 2, .tau = 4, .eta = 0.25F}));
+  EXPECT_EQ(r->prompt_logprobs, 3);
+  EXPECT_EQ(s.prompt_logprobs, 3);
+  EXPECT_EQ(parse(R"({"prompt":"a"})")->dry_sequence_breakers.size(), 4U);
+}
+
+TEST_F(CompletionRequestTest, OtherServersNames) {
+  const auto r = with(
+      R"("repeat_penalty":1.5,"repeat_last_n":32,"n_predict":9,"no_stop_trim":true,"rid":"mine","n_probs":2)");
+  ASSERT_TRUE(r) << r.error().message;
+  EXPECT_EQ(r->sampling.repetition_penalty, 1.5F);
+  EXPECT_EQ(r->sampling.penalty_last_n, 32);
+  EXPECT_EQ(r->sampling.max_tokens, 9);
+  EXPECT_TRUE(r->max_tokens_given && r->include_stop);
+  EXPECT_EQ(r->request_id, "mine");
+  EXPECT_EQ(r->logprobs, 2);
+  const auto both = with(R"("repeat_penalty":1.5,"repetition_penalty":1.25,"n_predict":9,"max_tokens":8)");
+  EXPECT_EQ(both->sampling.repetition_penalty, 1.25F);  // the first name goes first
+  EXPECT_EQ(both->sampling.max_tokens, 8);
+  const auto unlimited = with(R"("n_predict":-1)");
+  EXPECT_FALSE(unlimited->max_tokens_given);
+  EXPECT_EQ(unlimited->sampling.max_tokens, info_.max_model_len);
+}
+
+TEST_F(CompletionRequestTest, LogitBias) {
+  for (const char* good : {"{}", R"({"0":1,"259":-1})", "[]", "[[5,1.5],[6,false]]"})
+    EXPECT_EQ(verdict_with(fmt::format("\"logit_bias\":{}", good)), "") << good;
+  EXPECT_EQ(with(R"("logit_bias":[[6,false]])")->sampling.logit_bias.front().bias,
+            -std::numeric_limits<float>::infinity());
+  for (const char* bad :
+       {R"({"260":1})", R"({"-1":1})", R"({"abc":1})", R"({"":1})", R"({"1.5":1})", R"({"5":"1"})",
+        R"({"5":true})", R"({"5":null})", R"({"5 ":1})", "[[5]]", "[5,1]", "[[5,true]]", R"([["a",1]])"})
+    EXPECT_EQ(verdict_with(fmt::format("\"logit_bias\":{}", bad)), "400 invalid_value logit_bias") << bad;
+  for (const char* bad : {"5", "\"5\"", "true"})
+    EXPECT_EQ(verdict_with(fmt::format("\"logit_bias\":{}", bad)), "400 invalid_type logit_bias") << bad;
+  std::string many = "[[1,1]";
+  for (size_t i = 0; i < limits_.max_logit_bias; ++i) many += ",[1,1]";
+  EXPECT_EQ(verdict_with("\"logit_bias\":" + many + "]"), "400 out_of_range logit_bias");
+}
+
+TEST_F(CompletionRequestTest, RulesForTokens) {
+  EXPECT_EQ(verdict_with(R"("allowed_token_ids":[])"), "400 invalid_value allowed_token_ids");
+  EXPECT_EQ(verdict_with(R"("allowed_token_ids":[260])"), "400 out_of_vocab allowed_token_ids");
+  EXPECT_EQ(verdict_with(R"("allowed_token_ids":null)"), "");
+  EXPECT_EQ(verdict_with(R"("bad_words":[""])"), "400 out_of_range bad_words");
+  EXPECT_EQ(verdict_with(R"("bad_words":[1])"), "400 invalid_type bad_words");
+  EXPECT_EQ(verdict_with(R"("min_tokens":5,"max_tokens":4)"), "400 out_of_range min_tokens");
+  EXPECT_EQ(verdict_with(R"("min_tokens":5,"max_tokens":5)"), "");
+  EXPECT_EQ(verdict_with(R"("prompt_logprobs":0,"stream":true)"), "400 invalid_value prompt_logprobs");
+}
+
+// vLLM's rule: as it is written and behind a space, the second when it is another beginning.
+TEST_F(CompletionRequestTest, WordsBecomeTokens) {
+  const testing::FakeTokenizer tokenizer;  // a token a byte
+  auto r = with(R"("bad_words":["ab"," c"],"dry_multiplier":1,"dry_sequence_breakers":["xy"])");
+  resolve_words(tokenizer, *r);
+  EXPECT_EQ(r->sampling.bad_words, (std::vector<std::vector<TokenId>>{{'a', 'b'}, {'c'}}));
+  EXPECT_EQ(r->sampling.dry.sequence_breakers, (std::vector<std::vector<TokenId>>{{'x', 'y'}}));
+}
+
+TEST_F(CompletionRequestTest, UnknownFieldsAreCounted) {
+  const uint64_t before = unknown_fields().total();
+  EXPECT_EQ(
+      verdict_with(R"("model":"first","n":1,"user":"me","suffix":"","stream":false,"cache_prompt":true)"),
+      "");
+  EXPECT_EQ(unknown_fields().total(), before);
+  EXPECT_EQ(verdict_with(R"("never":1,"heard":null,"of":{"x":1})"), "");
+  EXPECT_EQ(unknown_fields().total(), before + 3);
+}
+
+TEST_F(CompletionRequestTest, WhatIsIgnoredAndRefusedIsWrittenDown) {
+  std::ifstream file(std::string(PEGA_SOURCE_DIR) + "/docs/request_fields.md");
+  const std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  for (const IgnoredField& field : ignored_fields())
+    EXPECT_NE(text.find(fmt::format("| `{}` | {} |", field.name, field.why)), std::string::npos)
+        << field.name;
+  for (const std::string_view name : refused_fields())
+    EXPECT_NE(text.find(fmt::format("| `{}` |", name)), std::string::npos) << name;
 }
 
 TEST_F(CompletionRequestTest, NeutralAndUnknownFieldsAreAccepted) {
@@ -319,6 +447,9 @@ TEST_F(CompletionRequestTest, NeutralAndUnknownFieldsAreAccepted) {
                               R"("metadata":{"a":[1]})",
                               R"("service_tier":"auto")",
                               R"("never_heard_of":{"x":1})",
+                              R"("truncation_side":"left")",
+                              R"("samplers":["top_k"])",
+                              R"("cache_prompt":true)",
                               R"("length_penalty":1.0)",
                               R"("priority":0)",
                               R"("request_id":"x")",

@@ -31,7 +31,49 @@ __global__ void __launch_bounds__(kThreads) penalties_kernel(PenaltyParams p) {
   }
 }
 
+__global__ void __launch_bounds__(kThreads) add_logits_kernel(LogitEditParams p) {
+  let_next_start();
+  wait_for_previous();
+  const int64_t row = blockIdx.x;
+  float* logits = p.logits + row * p.logits_stride;
+  const int end = p.begin[row + 1];
+  for (int i = p.begin[row] + static_cast<int>(blockIdx.y * kThreads + threadIdx.x); i < end;
+       i += kCtasARow * kThreads) {
+    const int id = p.ids[i];
+    if (id >= 0 && id < p.vocab) logits[id] = __fadd_rn(logits[id], p.adds[i]);
+  }
+}
+
+// A warp's threads look at one word of the mask.
+__global__ void __launch_bounds__(kThreads) mask_kernel(MaskParams p) {
+  let_next_start();
+  wait_for_previous();
+  const int64_t row = blockIdx.x;
+  const int index = p.index[row];
+  if (index < 0) return;
+  float* logits = p.logits + row * p.logits_stride;
+  const uint32_t* words = p.words + index * p.words_stride;
+  for (int64_t i = blockIdx.y * kThreads + threadIdx.x; i < p.vocab; i += gridDim.y * kThreads) {
+    if ((words[i / 32] >> (i % 32) & 1U) == 0) logits[i] = -INFINITY;
+  }
+}
+
 }  // namespace
+
+cudaError_t add_logits(const LogitEditParams& p, cudaStream_t stream) {
+  if (p.rows == 0) return cudaSuccess;
+  return launch(
+      {.grid = dim3(static_cast<unsigned>(p.rows), kCtasARow), .block = dim3(kThreads), .stream = stream},
+      add_logits_kernel, p);
+}
+
+cudaError_t mask_logits(const MaskParams& p, cudaStream_t stream) {
+  constexpr int kMaskCtasARow = 16;
+  if (p.rows == 0) return cudaSuccess;
+  return launch(
+      {.grid = dim3(static_cast<unsigned>(p.rows), kMaskCtasARow), .block = dim3(kThreads), .stream = stream},
+      mask_kernel, p);
+}
 
 cudaError_t apply_penalties(const PenaltyParams& p, cudaStream_t stream) {
   if (p.rows == 0) return cudaSuccess;

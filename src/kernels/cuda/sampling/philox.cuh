@@ -1,4 +1,4 @@
-// Philox4x32-10, as src/kernels/cpu/philox.h has it.
+// Philox4x32-10, as src/base/philox.h has it.
 #pragma once
 
 #include <cstdint>

@@ -5,7 +5,7 @@
 #include <array>
 #include <cstdint>
 
-namespace pegainfer::cpu {
+namespace pegainfer {
 
 using PhiloxBlock = std::array<uint32_t, 4>;
 
@@ -21,13 +21,14 @@ inline PhiloxBlock philox4x32_10(PhiloxBlock counter, std::array<uint32_t, 2> ke
   return counter;
 }
 
-// Uniform in [0, 1) with 53 bits, keyed by the seed, at counter `position`.
-inline double philox_uniform(uint64_t seed, uint64_t position) {
+// Uniform in [0, 1) with 53 bits, keyed by the seed, at counter `position`. Draws of one position that must
+// not be related have a `stream` each; the token's is 0.
+inline double philox_uniform(uint64_t seed, uint64_t position, uint32_t stream = 0) {
   const PhiloxBlock block =
-      philox4x32_10({static_cast<uint32_t>(position), static_cast<uint32_t>(position >> 32U), 0, 0},
+      philox4x32_10({static_cast<uint32_t>(position), static_cast<uint32_t>(position >> 32U), stream, 0},
                     {static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32U)});
   const uint64_t bits = (uint64_t{block[1]} << 32U | block[0]) >> 11U;
   return static_cast<double>(bits) * 0x1p-53;
 }
 
-}  // namespace pegainfer::cpu
+}  // namespace pegainfer
