@@ -5,6 +5,7 @@
 #include <optional>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "base/log.h"
 #include "server/http/server.h"
@@ -27,7 +28,9 @@ class App {
     ASSIGN_OR_RETURN(server_, http::HttpServer::listen(options_.http, http::Router(routes(service_))));
     service_.attach(server_->poster());
     service_.set_watching(options_.watching);
-    server_->on_signals({SIGINT, SIGTERM}, [this](int /*signal*/) { on_signal(); });
+    std::vector<int> signals{SIGINT, SIGTERM};
+    if (options_.http.tls) signals.push_back(SIGHUP);
+    server_->on_signals(signals, [this](int signal) { signal == SIGHUP ? on_hangup() : on_signal(); });
     if (options_.on_listening) options_.on_listening(server_->url());
     start_loading(load);
     server_->run();
@@ -66,8 +69,19 @@ class App {
     server_->after(kLastBytes, [this] { server_->stop(); });
   }
 
+  // A renewed certificate is taken up without a restart.
+  void on_hangup() {
+    const Status reloaded = server_->reload_tls();
+    if (reloaded) {
+      LOG_INFO("the TLS certificate has been read again");
+    } else {
+      LOG_ERROR("the TLS certificate stays as it was: {}", reloaded.error().message);
+    }
+  }
+
   void on_signal() {
-    if (!loaded_) {  // the loader cannot be interrupted, and nothing it holds has to be put in order
+    if (!loaded_) {           // the loader cannot be interrupted, and nothing it holds has to be put in order
+      server_->drain([] {});  // the port is free, the Unix socket's name gone
       LOG_INFO("stopped while loading");
       std::quick_exit(EXIT_SUCCESS);
     }

@@ -45,6 +45,8 @@ class GenerationJob {
   void set_request_id(std::string id) { request_id_ = std::move(id); }
   // The client's traceparent header.
   void set_trace_parent(std::string text) { trace_parent_ = std::move(text); }
+  // Whose it is (http::Request::client): what it leaves in the prefix cache is that client's. Before start().
+  void set_client(std::string client) { client_ = std::move(client); }
   [[nodiscard]] std::chrono::steady_clock::time_point arrival() const { return arrival_; }
 
   // Submits every choice, or answers with the error. `make_sink(i)`: where the events of choice i go.
@@ -99,6 +101,7 @@ class GenerationJob {
   std::chrono::duration<double> timeout_{0};
   std::string request_id_;
   std::string trace_parent_;
+  std::string client_;
   std::vector<std::unique_ptr<Admission>> places_;  // [choices], until they are submitted
   std::vector<uint64_t> groups_;                    // [prompts], 0: one choice
   Prompts prompts_;

@@ -14,6 +14,7 @@ std::vector<http::Route> routes(Service& service) {
       (service.*method)(request, std::move(responder));
     };
   };
+  using enum http::Access;
   std::vector<http::Route> table = {
       {"POST", "/v1/completions", to(&Service::completions)},
       {"POST", "/v1/chat/completions", to(&Service::chat_completions)},
@@ -25,14 +26,14 @@ std::vector<http::Route> routes(Service& service) {
       {"POST", "/tokenize", to(&Service::tokenize)},
       {"POST", "/detokenize", to(&Service::detokenize)},
       {"GET", "/health", to(&Service::health)},
-      {"GET", "/readyz", to(&Service::health)},
-      {"GET", "/livez", to(&Service::live)},
+      {"GET", "/readyz", to(&Service::health), kOpen},
+      {"GET", "/livez", to(&Service::live), kOpen},
       {"GET", "/version", to(&Service::version)},
       {"GET", "/metrics", to(&Service::metrics)},
-      {"POST", "/reset_prefix_cache", to(&Service::reset_prefix_cache)},
-      {"POST", "/flush_cache", to(&Service::reset_prefix_cache)},
-      {"POST", "/start_profile", to(&Service::start_profile)},
-      {"POST", "/stop_profile", to(&Service::stop_profile)},
+      {"POST", "/reset_prefix_cache", to(&Service::reset_prefix_cache), kAdmin},
+      {"POST", "/flush_cache", to(&Service::reset_prefix_cache), kAdmin},
+      {"POST", "/start_profile", to(&Service::start_profile), kAdmin},
+      {"POST", "/stop_profile", to(&Service::stop_profile), kAdmin},
       {"GET", "/ping", to(&Service::health)},
       {"GET", "/health_generate", to(&Service::health)},
       {"GET", "/models", to(&Service::models)},

@@ -131,6 +131,7 @@ void Service::accept(std::unique_ptr<GenerationJob> job, const http::Request& re
   }
   const openai::GenerationOptions& asked = job->options();
   job->set_timeout(asked.timeout ? std::chrono::duration<double>(*asked.timeout) : options_.request_timeout);
+  job->set_client(request.client);
   job->set_request_id(asked.request_id.empty() ? request.request_id : asked.request_id);
   if (const std::string* parent = request.header("traceparent")) job->set_trace_parent(*parent);
   const uint64_t id = ++num_jobs_started_;

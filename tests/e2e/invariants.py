@@ -125,8 +125,11 @@ def accounts(server) -> list[str]:
 
 def stream_canary(server) -> str:
     """The canary's text, its frames checked: data, one finish, [DONE], and nothing after."""
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
-    connection.request("POST", "/v1/completions", json.dumps({**CANARY, "stream": True}), {"Content-Type": "application/json"})
+    if server.tls is None:
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+    else:
+        connection = http.client.HTTPSConnection("127.0.0.1", server.port, timeout=60, context=server.tls)
+    connection.request("POST", "/v1/completions", json.dumps({**CANARY, "stream": True}), {"Content-Type": "application/json", **server.headers})
     body = connection.getresponse().read().decode()
     connection.close()
     frames = body.split("\n\n")

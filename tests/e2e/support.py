@@ -6,7 +6,9 @@ import json
 import os
 import pathlib
 import queue
+import re
 import signal
+import ssl
 import subprocess
 import tempfile
 import threading
@@ -57,10 +59,15 @@ def wait_for(condition: typing.Callable[[], object], seconds: float = 60.0) -> N
 class Server:
     """`pegainfer serve` on a free port. As a context, and with stop(), it has to be at rest and well when it is left."""
 
+    headers: dict[str, str] = {}  # of every question of its own
+    tls: ssl.SSLContext | None = None
+    before_exec = None  # a function for the child, before it becomes the server
+
     def __init__(self, *flags: str, simulated: bool = False, model: str = MODEL):
         self.log = tempfile.NamedTemporaryFile("w+", prefix="pegainfer-e2e-", suffix=".log")
         what = ["bench", "sim-serve"] if simulated else ["serve", model, "--threads", "1"]
-        self.process = subprocess.Popen([BINARY, *what, "--port", "0", *flags], stdout=subprocess.PIPE, stderr=self.log, text=True)
+        self.process = subprocess.Popen([BINARY, *what, "--port", "0", *flags], stdout=subprocess.PIPE, stderr=self.log, text=True,
+                                        preexec_fn=self.before_exec)
         self.golden = None  # what the canary says; of any other model, whatever it says first
         lines: queue.Queue[str] = queue.Queue()
         self._reader = threading.Thread(target=lambda: [lines.put(line) for line in self.process.stdout], daemon=True)
@@ -68,7 +75,7 @@ class Server:
         try:
             line = self._first_line(lines)
             self.url = line.split()[-1]
-            assert self.url.startswith("http://127.0.0.1:"), line
+            assert re.fullmatch(r"https?://(127\.0\.0\.1|0\.0\.0\.0):\d+", self.url), line
             self.wait_ready()
             self.baseline = invariants.Baseline(self)
             if not simulated and model == MODEL:
@@ -114,8 +121,10 @@ class Server:
         return self._open(urllib.request.Request(self.url + path, data, {"Content-Type": "application/json"}))
 
     def _open(self, request: urllib.request.Request) -> tuple[int, str]:
+        for name, value in self.headers.items():
+            request.add_header(name, value)
         try:
-            with urllib.request.urlopen(request, timeout=RUN_SECONDS) as answer:
+            with urllib.request.urlopen(request, timeout=RUN_SECONDS, context=self.tls) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             with error:

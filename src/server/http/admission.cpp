@@ -69,16 +69,17 @@ bool HostRule::allows(std::string_view host_header) const {
          std::ranges::any_of(also_allowed_, [&](const auto& a) { return equals_ignoring_case(a, host); });
 }
 
-std::optional<Response> answer_without_handler(const Request& request, bool has_body,
-                                               const Router::Match& match, const HostRule& hosts) {
+std::optional<Response> check_host(const Request& request, const HostRule& hosts) {
   const std::string* host = request.header("host");
-  if (host != nullptr && !hosts.allows(*host)) {
-    return error_response(403,
-                          {.message = "this server answers on a loopback address and only for localhost; "
-                                      "--allowed-host adds a name",
-                           .type = "permission_error",
-                           .code = "host_not_allowed"});
-  }
+  if (host == nullptr || hosts.allows(*host)) return std::nullopt;
+  return error_response(403, {.message = "this server answers on a loopback address and only for localhost; "
+                                         "--allowed-host adds a name",
+                              .type = "permission_error",
+                              .code = "host_not_allowed"});
+}
+
+std::optional<Response> answer_without_handler(const Request& request, bool has_body,
+                                               const Router::Match& match) {
   if (request.method == "CONNECT")
     return error_response(501, {.message = "this server is not a proxy", .code = "not_implemented"});
   if (request.method == "OPTIONS" && (request.target == "*" || !match.allow.empty())) {

@@ -22,10 +22,13 @@ class HostRule {
   std::vector<std::string> also_allowed_;
 };
 
+// 403 for a Host that is none of ours. Nothing: it is.
+std::optional<Response> check_host(const Request& request, const HostRule& hosts);
+
 // The answer that needs no handler: an unknown path, a wrong method, a body we do not read, OPTIONS. Nothing:
 // the route's handler answers.
 std::optional<Response> answer_without_handler(const Request& request, bool has_body,
-                                               const Router::Match& match, const HostRule& hosts);
+                                               const Router::Match& match);
 
 // The client's x-request-id when it is [A-Za-z0-9._-]{1,128}.
 [[nodiscard]] std::string_view safe_request_id(const Request& request);

@@ -3,6 +3,8 @@
 #include <fmt/core.h>
 
 #include <boost/asio/buffer.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/post.hpp>
 #include <ctime>
 #include <utility>
 
@@ -86,13 +88,22 @@ std::string_view known_method(std::string_view method) {
   return "other";
 }
 
+Response too_many_requests() {
+  Response response = error_response(
+      429, {.message = "as many requests of this API key as may be under way at a time are: try again later",
+            .type = "rate_limit_error",
+            .code = "rate_limit_exceeded"});
+  response.headers.push_back({"retry-after", "1"});
+  return response;
+}
+
 Response fault_response(const Fault& fault) {
   return error_response(fault.status, {.message = fault.message, .code = fault.code});
 }
 
 }  // namespace
 
-Connection::Connection(tcp::socket socket, ConnectionContext& context)
+Connection::Connection(Socket socket, ConnectionContext& context)
     : socket_(std::move(socket)),
       context_(context),
       read_timer_(socket_.get_executor()),
@@ -105,11 +116,17 @@ void Connection::start() {
   if (const size_t size = context_.options.limits.socket_send_buffer; size > 0)
     socket_.set_option(boost::asio::socket_base::send_buffer_size(static_cast<int>(size)), ignored);
   socket_.non_blocking(true, ignored);
+  if (context_.tls != nullptr) {
+    tls_ = context_.tls->accept(socket_.native_handle());
+    if (tls_ == nullptr) return drop();
+  }
   arm_read_timer();
   wait_readable();
 }
 
 void Connection::refuse() {
+  if (context_.tls != nullptr)
+    return drop();  // a handshake, to say that there is no room, is what makes room scarce
   ErrorCode ignored;
   socket_.non_blocking(true, ignored);
   Response response = error_response(
@@ -137,15 +154,21 @@ void Connection::wait_readable() {
   const bool behind = phase_ == Phase::kAnswering || out_.size() > limits.max_pending;
   if (behind && phase_ != Phase::kLingering && in_.size() > limits.max_pipelined) return;
   waiting_readable_ = true;
-  socket_.async_wait(tcp::socket::wait_read, [self = shared_from_this()](const ErrorCode& error) {
+  const auto readable = [self = shared_from_this()](const ErrorCode& error) {
     self->waiting_readable_ = false;
     self->on_readable(error);
-  });
+  };
+  if (tls_ != nullptr && tls_->has_pending()) {
+    boost::asio::post(socket_.get_executor(), [readable] { readable({}); });
+  } else {
+    socket_.async_wait(tls_read_wants_write_ ? Socket::wait_write : Socket::wait_read, readable);
+  }
 }
 
 void Connection::on_readable(const ErrorCode& error) {
   if (phase_ == Phase::kClosed) return;
   if (error) return drop();
+  if (tls_ != nullptr) return read_tls();
   ErrorCode read_error;
   const size_t size = socket_.read_some(boost::asio::buffer(context_.read_buffer), read_error);
   if (read_error == boost::asio::error::would_block || read_error == boost::asio::error::try_again) {
@@ -153,6 +176,22 @@ void Connection::on_readable(const ErrorCode& error) {
   }
   if (read_error == boost::asio::error::eof) return on_eof();
   if (read_error) return drop();
+  take_input(size);
+}
+
+void Connection::read_tls() {
+  const auto [state, size] = tls_->read(context_.read_buffer.data(), context_.read_buffer.size());
+  tls_read_wants_write_ = state == TlsSession::State::kWantWrite;
+  switch (state) {
+    case TlsSession::State::kDone: return take_input(size);
+    case TlsSession::State::kEof: return on_eof();
+    case TlsSession::State::kFailed: return drop();
+    default: return wait_readable();
+  }
+}
+
+// `size` bytes of the shared buffer.
+void Connection::take_input(size_t size) {
   if (phase_ != Phase::kLingering) {
     in_.append(context_.read_buffer.data(), size);
     process_input();
@@ -208,7 +247,8 @@ void Connection::on_header() {
   close_after_answer_ = context_.draining || !parser_.keep_alive();
 
   match_ = context_.router.match(request.method, request.path);
-  ready_answer_ = answer_without_handler(request, parser_.has_body(), match_, context_.hosts);
+  decide_answer();
+  if (phase_ != Phase::kReading || close_after_write_) return;  // it has been answered
   if (!parser_.expects_continue() || !parser_.has_body()) return;
   if (!equals_ignoring_case(*request.header("expect"), "100-continue")) {
     ready_answer_ = error_response(
@@ -223,6 +263,38 @@ void Connection::on_header() {
   }
 }
 
+// What the headers alone decide, the least trusting question first: nothing is told of routes, and no body is
+// read, before it is known who asks.
+void Connection::decide_answer() {
+  const Request& request = parser_.request();
+  const Options& options = context_.options;
+  allowed_origin_ = context_.cors.allowed_origin(request);
+  client_ = {};
+  ready_answer_ = check_host(request, context_.hosts);
+  if (!ready_answer_) ready_answer_ = context_.cors.answer_preflight(request);
+  if (ready_answer_) return;
+  client_ = options.keys.identify(request);
+  ready_answer_ = options.keys.refuse(client_, match_.route);
+  if (ready_answer_) {
+    if (!parser_.has_body()) return;
+    close_after_answer_ = true;
+    return answer(std::exchange(ready_answer_, std::nullopt).value());
+  }
+  ready_answer_ = answer_without_handler(request, parser_.has_body(), match_);
+  if (!ready_answer_ && !take_place()) ready_answer_ = too_many_requests();
+}
+
+// Of those that one client may have at a time; looking at things is not counted.
+bool Connection::take_place() {
+  const size_t limit = context_.options.limits.max_requests_per_client;
+  if (limit == 0 || client_.name.empty() || match_.route->method == "GET") return true;
+  size_t& serving = context_.serving[client_.name];
+  if (serving >= limit) return false;
+  ++serving;
+  has_place_ = true;
+  return true;
+}
+
 std::string Connection::new_request_id() {
   return fmt::format("req-{:016x}-{:x}", context_.request_id_prefix, ++context_.num_ids);
 }
@@ -231,6 +303,7 @@ void Connection::dispatch() {
   Request request = parser_.take_request();
   request.request_id = request_id_;
   request.path_tail = std::move(match_.path_tail);
+  if (context_.options.keys.several_clients()) request.client = client_.name;
   phase_ = Phase::kAnswering;
   read_timer_.cancel();
   if (ready_answer_) return answer(std::exchange(ready_answer_, std::nullopt).value());
@@ -248,6 +321,7 @@ void Connection::reject(const Fault& fault) {
   if (!parser_.in_body()) {  // its headers were not understood
     request_id_ = new_request_id();
     match_ = {};
+    allowed_origin_ = {};
     exchanging_ = true;
     method_ = known_method({});
     exchange_begin_ = std::chrono::steady_clock::now();
@@ -344,6 +418,13 @@ void Connection::append_head(int status, const std::string& content_type,
                  reason_phrase(status), http_date(), request_id_);
   if (!content_type.empty()) fmt::format_to(out, "content-type: {}\r\n", content_type);
   for (const Header& h : headers) fmt::format_to(out, "{}: {}\r\n", h.name, h.value);
+  if (!allowed_origin_.empty()) {
+    fmt::format_to(
+        out,
+        "access-control-allow-origin: {}\r\naccess-control-expose-headers: x-request-id, retry-after\r\n",
+        allowed_origin_);
+  }
+  if (context_.cors.varies()) out_ += "vary: origin\r\n";
   if (close_after_answer_) {
     out_ += "connection: close\r\n";
   } else if (http10_) {
@@ -369,6 +450,7 @@ void Connection::finish_answer() {
 }
 
 void Connection::report_exchange() {
+  if (std::exchange(has_place_, false)) --context_.serving[client_.name];
   if (!std::exchange(exchanging_, false) || !context_.options.on_exchange) return;
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - exchange_begin_;
   context_.options.on_exchange(
@@ -393,9 +475,32 @@ void Connection::flush() {
 
 void Connection::write_some() {
   arm_write_timer();
+  if (tls_ != nullptr) return write_tls();
   socket_.async_write_some(
       boost::asio::buffer(writing_) + written_,
       [self = shared_from_this()](const ErrorCode& error, size_t size) { self->on_written(error, size); });
+}
+
+void Connection::write_tls() {
+  const auto [state, size] = tls_->write(writing_.data() + written_, writing_.size() - written_);
+  switch (state) {
+    case TlsSession::State::kDone:
+      // Not at once: what on_written() goes on to must not run inside of a flush().
+      boost::asio::post(socket_.get_executor(),
+                        [self = shared_from_this(), n = size] { self->on_written({}, n); });
+      return;
+    case TlsSession::State::kWantRead:
+    case TlsSession::State::kWantWrite:
+      socket_.async_wait(state == TlsSession::State::kWantRead ? Socket::wait_read : Socket::wait_write,
+                         [self = shared_from_this()](const ErrorCode& error) {
+                           if (self->phase_ == Phase::kClosed) return;
+                           if (error) return self->drop();
+                           self->write_tls();
+                         });
+      return;
+    default:  // not from inside of a write of the request's handler
+      boost::asio::post(socket_.get_executor(), [self = shared_from_this()] { self->drop(); });
+  }
 }
 
 void Connection::on_written(const ErrorCode& error, size_t size) {
@@ -428,8 +533,9 @@ void Connection::arm_write_timer() {
 void Connection::begin_linger() {
   phase_ = Phase::kLingering;
   if (eof_) return drop();
+  if (tls_ != nullptr) tls_->say_goodbye();
   ErrorCode error;
-  socket_.shutdown(tcp::socket::shutdown_send, error);
+  socket_.shutdown(Socket::shutdown_send, error);
   if (error) return drop();
   timer_stamp_ = 0;
   read_timer_.expires_after(context_.options.timeouts.linger);

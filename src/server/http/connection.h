@@ -2,13 +2,14 @@
 // Asio's headers.
 #pragma once
 
-#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
+#include <unordered_map>
 #include <unordered_set>
 #include <vector>
 
@@ -21,12 +22,16 @@
 namespace pegainfer::http {
 
 class Connection;
+using Socket = boost::asio::generic::stream_protocol::socket;  // TCP or Unix
 
 // What all connections of a server share. Only the server's thread touches it.
 struct ConnectionContext {
   Options options;
   Router router;
   HostRule hosts;
+  CorsRule cors;
+  std::unique_ptr<TlsContext> tls;                       // null: plain
+  std::unordered_map<std::string_view, size_t> serving;  // requests under way by API key's name
   std::unordered_set<std::shared_ptr<Connection>> connections;
   std::function<void()> on_empty;  // set while draining
   std::vector<char> read_buffer;   // connections read in turn, so they share it
@@ -40,7 +45,7 @@ struct ConnectionContext {
 // while an answer is outstanding, so that a client that leaves is noticed at once.
 class Connection : public std::enable_shared_from_this<Connection> {
  public:
-  Connection(boost::asio::ip::tcp::socket socket, ConnectionContext& context);
+  Connection(Socket socket, ConnectionContext& context);
 
   void start();
   void refuse();    // 503: too many connections
@@ -59,10 +64,14 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   void wait_readable();
   void on_readable(const boost::system::error_code& error);
+  void read_tls();
+  void take_input(size_t size);
   void on_eof();
   void process_input();
   bool step_input();
   void on_header();
+  void decide_answer();
+  [[nodiscard]] bool take_place();
   void dispatch();
   std::string new_request_id();
   void reject(const Fault& fault);
@@ -74,6 +83,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void append_head(int status, const std::string& content_type, const std::vector<Header>& headers);
   void flush();
   void write_some();
+  void write_tls();
   void on_written(const boost::system::error_code& error, size_t size);
   void begin_linger();
 
@@ -82,10 +92,11 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void arm_write_timer();
   void tell_disconnected();
 
-  boost::asio::ip::tcp::socket socket_;
+  Socket socket_;
   ConnectionContext& context_;
   boost::asio::steady_timer read_timer_;
   boost::asio::steady_timer write_timer_;
+  std::unique_ptr<TlsSession> tls_;  // null: plain
   RequestParser parser_;
   std::string in_;       // received, not yet parsed
   std::string out_;      // to be written, after what is being written
@@ -98,12 +109,16 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool close_after_answer_ = false;
   bool close_after_write_ = false;
   bool first_request_ = true;
+  bool tls_read_wants_write_ = false;  // the next wait to read is one to write
 
   // Of the request that is being read or answered.
   uint64_t number_ = 0;
   std::optional<Response> ready_answer_;  // decided from the headers; sent when the body has been read
   Router::Match match_;
   std::string request_id_;
+  ApiKeys::Client client_;
+  bool has_place_ = false;           // one of its client's is taken
+  std::string_view allowed_origin_;  // of another site's page; "": no such headers
   bool is_head_ = false;
   bool http10_ = false;
   bool streaming_ = false;

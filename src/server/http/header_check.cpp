@@ -168,6 +168,7 @@ HeaderScanner::State HeaderScanner::end_of_line(size_t length) {
     begin_ = after;  // one empty line before a request is forgiven, as RFC 9112 asks
     return State::kNeedMore;
   }
+  if (num_lines_ == 0 && !method_seen_) return fail(400, kBadRequest, "this is not an HTTP request");
   if (num_lines_ == 0) headers_start_ = after;
   if (++num_lines_ - 1 > limits_.max_headers)
     return fail(431, "headers_too_large", "more than " + std::to_string(limits_.max_headers) + " headers");

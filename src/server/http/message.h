@@ -22,6 +22,9 @@ struct Request {
   std::vector<Header> headers;
   std::string body;
   int minor_version = 1;  // of HTTP/1.x
+  // The name of the API key it came with, where there are several clients: what they leave behind in caches
+  // is kept apart. Else "".
+  std::string client;
 
   // Null pointer when missing; `name` in lower case.
   [[nodiscard]] const std::string* header(std::string_view name) const;

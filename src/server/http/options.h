@@ -5,9 +5,14 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "server/http/api_keys.h"
+#include "server/http/cors.h"
+#include "server/http/tls.h"
 
 namespace pegainfer::http {
 
@@ -22,6 +27,7 @@ struct Limits {
   size_t socket_send_buffer = 0;    // bytes the system keeps for a connection besides them; 0: its own choice
   size_t max_pipelined = 64U << 10;  // bytes read ahead while a response is outstanding; then reading pauses
   size_t max_connections = 8192;     // 503 above
+  size_t max_requests_per_client = 0;  // under way for one API key; 429 above; 0: no limit
 };
 
 struct Timeouts {
@@ -43,6 +49,11 @@ struct Exchange {
 struct Options {
   std::string host = "127.0.0.1";
   uint16_t port = 8000;  // 0: any free one, see HttpServer::port()
+  std::string uds;       // path of a Unix socket to listen on instead; "": none
+  std::optional<TlsFiles> tls;
+  ApiKeys keys;
+  std::vector<std::string> public_paths;  // GET routes that need no key besides the open ones
+  CorsOptions cors;
   // On a loopback address only requests for localhost, a loopback address or one of these hosts are answered:
   // a web page of the same machine's browser could reach us under a name of its own (DNS rebinding).
   std::vector<std::string> allowed_hosts;

@@ -1,5 +1,7 @@
 #include "server/http/router.h"
 
+#include <fmt/core.h>
+
 #include <optional>
 
 namespace pegainfer::http {
@@ -38,6 +40,15 @@ Router::Match Router::match(std::string_view method, std::string_view path) cons
   }
   if (!result.allow.empty()) result.allow += ", OPTIONS";
   return result;
+}
+
+Status Router::open(std::string_view path) {
+  for (Route& route : routes_) {
+    if (route.path != path || route.method != "GET") continue;
+    route.access = Access::kOpen;
+    return ok_status();
+  }
+  return invalid_argument(fmt::format("there is no endpoint {} that answers GET", path), "public-path");
 }
 
 std::string percent_decode(std::string_view text) {

@@ -1,18 +1,28 @@
 // The table of endpoints.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "pegainfer/result.h"
 #include "server/http/responder.h"
 
 namespace pegainfer::http {
+
+// Who may have a route, where API keys are asked for at all (api_keys.h).
+enum class Access : uint8_t {
+  kKey,    // whoever has a key: what nothing else is said of
+  kOpen,   // everybody
+  kAdmin,  // the administrator: it changes the state of the server for everyone
+};
 
 struct Route {
   std::string method;  // GET routes answer HEAD as well
   std::string path;    // exact, or ending in "/{name}": then one non-empty rest, which may hold slashes
   Handler handler;
+  Access access = Access::kKey;
 };
 
 class Router {
@@ -29,6 +39,8 @@ class Router {
   // spelling of each.
   [[nodiscard]] Match match(std::string_view method, std::string_view path) const;
   [[nodiscard]] const std::vector<Route>& routes() const { return routes_; }
+  // Opens the GET route of this path to everybody; an error when there is none.
+  Status open(std::string_view path);
 
  private:
   std::vector<Route> routes_;

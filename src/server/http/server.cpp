@@ -2,17 +2,22 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
+#include <boost/asio/basic_socket_acceptor.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <cstring>
 #include <mutex>
+#include <optional>
 #include <random>
 #include <utility>
 
 #include "base/log.h"
 #include "server/http/connection.h"
+#include "server/http/unix_socket.h"
 
 namespace pegainfer::http {
 namespace {
@@ -61,21 +66,35 @@ void Poster::post(std::function<void()> work) const {
 
 struct HttpServer::Impl {
   boost::asio::io_context io{1};
-  tcp::acceptor acceptor{io};
+  boost::asio::basic_socket_acceptor<boost::asio::generic::stream_protocol> acceptor{io};
   boost::asio::steady_timer accept_pause{io};
   std::unique_ptr<boost::asio::signal_set> signals;
   ConnectionContext context;
   std::shared_ptr<Poster::Queue> queue = std::make_shared<Poster::Queue>();
-  tcp::endpoint endpoint;
+  tcp::endpoint endpoint;  // unless it is a Unix socket
+  std::optional<UnixSocket> uds;
 
   Status open();
+  Status open_tcp();
+  Status open_unix();
+  void warn_if_exposed() const;
   void accept();
-  void on_accept(tcp::socket socket);
+  void on_accept(Socket socket);
   void wait_signal(const std::shared_ptr<std::function<void(int)>>& handler);
   void drop_all();
 };
 
 Status HttpServer::Impl::open() {
+  const Options& options = context.options;
+  for (const std::string& path : options.public_paths) RETURN_IF_ERROR(context.router.open(path));
+  context.cors = CorsRule(options.cors);
+  if (options.tls) {
+    ASSIGN_OR_RETURN(context.tls, TlsContext::load(*options.tls));
+  }
+  return options.uds.empty() ? open_tcp() : open_unix();
+}
+
+Status HttpServer::Impl::open_tcp() {
   ASSIGN_OR_RETURN(endpoint, resolve(io, context.options));
   ErrorCode error;
   acceptor.open(endpoint.protocol(), error);
@@ -93,13 +112,42 @@ Status HttpServer::Impl::open() {
                                         context.options.port, error.message()),
                             "host");
   }
-  endpoint = acceptor.local_endpoint(error);
-  if (endpoint.address().is_loopback()) context.hosts = HostRule::loopback(context.options.allowed_hosts);
+  const auto bound = acceptor.local_endpoint(error);
+  std::memcpy(endpoint.data(), bound.data(), std::min(bound.size(), endpoint.capacity()));
+  if (endpoint.address().is_loopback()) {
+    context.hosts = HostRule::loopback(context.options.allowed_hosts);
+  } else {
+    warn_if_exposed();
+  }
   return ok_status();
 }
 
+Status HttpServer::Impl::open_unix() {
+  ASSIGN_OR_RETURN(uds, UnixSocket::listen(context.options.uds, kBacklog));
+  ErrorCode error;
+  acceptor.assign(boost::asio::generic::stream_protocol(AF_UNIX, 0), uds->release_descriptor(), error);
+  if (error) return internal_error("cannot accept on the Unix socket: " + error.message());
+  return ok_status();
+}
+
+void HttpServer::Impl::warn_if_exposed() const {
+  const bool keys = context.options.keys.any();
+  if (!keys) {
+    LOG_WARN(
+        "listening on {}, which other machines may reach, without an API key: whoever reaches it can use it. "
+        "--api-key-file sets keys, --host 127.0.0.1 keeps it to this machine",
+        endpoint.address().to_string());
+  } else if (context.tls == nullptr) {
+    LOG_WARN(
+        "listening on {} without TLS: keys, prompts and answers cross the network in the clear unless a "
+        "proxy "
+        "encrypts them. --ssl-certfile and --ssl-keyfile switch it on",
+        endpoint.address().to_string());
+  }
+}
+
 void HttpServer::Impl::accept() {
-  acceptor.async_accept([this](const ErrorCode& error, tcp::socket socket) {
+  acceptor.async_accept([this](const ErrorCode& error, Socket socket) {
     if (error == boost::asio::error::operation_aborted || !acceptor.is_open()) return;
     if (!error) {
       on_accept(std::move(socket));
@@ -113,7 +161,7 @@ void HttpServer::Impl::accept() {
   });
 }
 
-void HttpServer::Impl::on_accept(tcp::socket socket) {
+void HttpServer::Impl::on_accept(Socket socket) {
   const auto connection = std::make_shared<Connection>(std::move(socket), context);
   // A refused one is not counted: it lives only until its client has read so, or a moment longer.
   if (context.connections.size() >= context.options.limits.max_connections) return connection->refuse();
@@ -163,9 +211,17 @@ Result<std::unique_ptr<HttpServer>> HttpServer::listen(Options options, Router r
 uint16_t HttpServer::port() const { return impl_->endpoint.port(); }
 
 std::string HttpServer::url() const {
+  if (const std::string& path = impl_->context.options.uds; !path.empty()) return "unix:" + path;
+  const std::string_view scheme = impl_->context.tls == nullptr ? "http" : "https";
   const auto address = impl_->endpoint.address();
-  if (address.is_v6()) return fmt::format("http://[{}]:{}", address.to_string(), port());
-  return fmt::format("http://{}:{}", address.to_string(), port());
+  if (address.is_v6()) return fmt::format("{}://[{}]:{}", scheme, address.to_string(), port());
+  return fmt::format("{}://{}:{}", scheme, address.to_string(), port());
+}
+
+Status HttpServer::reload_tls() {
+  if (impl_->context.tls == nullptr) return ok_status();
+  ASSIGN_OR_RETURN(impl_->context.tls, TlsContext::load(*impl_->context.options.tls));
+  return ok_status();
 }
 
 Poster HttpServer::poster() const { return Poster(impl_->queue); }
@@ -180,6 +236,7 @@ void HttpServer::stop() { impl_->io.stop(); }
 void HttpServer::drain(std::function<void()> done) {
   ErrorCode ignored;
   impl_->acceptor.close(ignored);
+  impl_->uds.reset();
   impl_->context.draining = true;
   impl_->context.on_empty = std::move(done);
   const std::vector<std::shared_ptr<Connection>> all(impl_->context.connections.begin(),

@@ -35,7 +35,7 @@ class HttpServer {
   ~HttpServer();
 
   [[nodiscard]] uint16_t port() const;
-  [[nodiscard]] std::string url() const;  // "http://127.0.0.1:8000"
+  [[nodiscard]] std::string url() const;  // "http://127.0.0.1:8000", "https://...", "unix:/path"
   [[nodiscard]] Poster poster() const;
 
   void run();   // serves until stop(); the calling thread is "the server's thread"
@@ -48,6 +48,8 @@ class HttpServer {
   void abort_all();
   void after(std::chrono::milliseconds delay, std::function<void()> work);
   void on_signals(const std::vector<int>& signals, std::function<void(int)> handler);
+  // Reads certificate and key again, for the connections to come; without TLS nothing happens.
+  Status reload_tls();
   [[nodiscard]] size_t num_connections() const;
 
  private:

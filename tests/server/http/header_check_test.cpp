@@ -56,6 +56,7 @@ std::vector<Case> cases() {
       {"value_with_high_bytes", "GET / HTTP/1.1\r\n" + host + "X: \xc3\xa9\r\n\r\n", 0},
       {"name_with_high_bytes", "GET / HTTP/1.1\r\n" + host + "X\xc3\xa9: 1\r\n\r\n", 400},
       {"tls_client_hello", std::string("\x16\x03\x01\x02\x00\x01", 6), 400},
+      {"another_protocol", "SSH-2.0-OpenSSH_9.2\r\n", 400},
       {"simple_request", "GET /\r\n\r\n", 400},
       {"two_spaces", "GET  / HTTP/1.1\r\n" + host + "\r\n", 400},
       {"space_at_end", "GET / HTTP/1.1 \r\n" + host + "\r\n", 400},
