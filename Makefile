@@ -5,6 +5,8 @@ ARGS ?=
 JOBS ?= $(shell nproc)
 # As CMAKE_CUDA_ARCHITECTURES, where nvcc is found; empty: this machine's GPU, or all we tune for.
 CUDA_ARCHITECTURES ?=
+# The CUDA backend: AUTO (where nvcc is found), ON or OFF; empty: as it was.
+PEGAINFER_CUDA ?=
 DESTDIR ?=
 PREFIX ?= /usr/local
 SOAK_STREAMS ?= 4096
@@ -16,10 +18,10 @@ DEFAULT_MODEL := .models/SmolLM2-135M-Instruct.Q4_1.gguf
 BINARY := build/release-cpu/src/apps/pegainfer
 PYTHON := .venv/bin/python
 # Given to CMake so that tests can find them; both may be missing, and CMake says what is then left out.
-CUDA_SETTINGS = -DPEGAINFER_CUDA_ARCHITECTURES='$(CUDA_ARCHITECTURES)'
+CUDA_SETTINGS = $(if $(PEGAINFER_CUDA),-DPEGAINFER_CUDA=$(PEGAINFER_CUDA)) -DPEGAINFER_CUDA_ARCHITECTURES='$(CUDA_ARCHITECTURES)'
 TEST_SETTINGS = -DPEGA_PYTHON=$(CURDIR)/$(PYTHON) -DPEGA_DEFAULT_MODEL=$(CURDIR)/$(DEFAULT_MODEL)
 
-.PHONY: help serve test test-tsan fuzz soak build model templates lint bench install clean deps venv prometheus clients
+.PHONY: help serve deb test-deb test test-tsan fuzz soak build model templates lint bench install clean deps venv prometheus clients
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -75,7 +77,13 @@ lint: deps  ## format, layers, clang-tidy
 bench: deps model  ## kernels and whole-engine figures of this machine
 	@tools/bench.sh $(ARGS)
 
-install: build  ## binary and headers into $(DESTDIR)$(PREFIX)
+deb: build  ## a Debian package with the systemd service, build/release-cpu/packages/pegainfer_*.deb
+	cd build/release-cpu && cpack -G DEB
+
+test-deb: deb model  ## that package unpacked and checked, and its binary serving the default model
+	python3 tests/packaging/deb_test.py $$(ls -t build/release-cpu/packages/pegainfer_*.deb | head -1) $(DEFAULT_MODEL)
+
+install: build  ## binary, manual page and completions into $(DESTDIR)$(PREFIX)
 	DESTDIR="$(DESTDIR)" cmake --install build/release-cpu --prefix "$(PREFIX)"
 
 deps:

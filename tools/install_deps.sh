@@ -5,8 +5,9 @@ set -euo pipefail
 
 packages=(
   g++ cmake ninja-build make git pkg-config
+  dpkg-dev file                            # make deb
   libboost1.81-dev libboost-json1.81-dev   # HTTP and JSON
-  libcli11-dev libspdlog-dev libfmt-dev    # command line, logs
+  libcli11-dev libyaml-cpp-dev libspdlog-dev libfmt-dev  # command line, configuration, logs
   libpcre2-dev libutf8proc-dev libxxhash-dev  # tokenizers
   libssl-dev openssl                       # TLS, digests of API keys; the tests' certificates
   prometheus-cpp-dev                       # metrics
@@ -25,7 +26,7 @@ if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
   for tool in g++ cmake ninja pkg-config python3; do
     command -v "$tool" >/dev/null && continue
     echo "pegainfer: this system has no apt-get and no $tool. Install by hand: a C++20 compiler (g++ 12 or newer), CMake 3.25," \
-         "Ninja, pkg-config, Python 3 with venv and pip, Boost 1.81 (headers, json), OpenSSL 3, CLI11, spdlog, fmt, PCRE2, utf8proc, xxHash," \
+         "Ninja, pkg-config, Python 3 with venv and pip, Boost 1.81 (headers, json), OpenSSL 3, CLI11, yaml-cpp, spdlog, fmt, PCRE2, utf8proc, xxHash," \
          "prometheus-cpp, libcurl, GoogleTest." >&2
     exit 1
   done

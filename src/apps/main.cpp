@@ -1,9 +1,15 @@
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <exception>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "apps/commands.h"
 #include "apps/exit_code.h"
+#include "apps/flags/command_line.h"
 #include "pegainfer/result.h"
 #include "server/version.h"
 
@@ -20,7 +26,6 @@ int run(int argc, char** argv) {
   app.require_subcommand(1);
   // The last of a repeated flag wins, so that scripts can append to a command line.
   app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
-  app.failure_message(CLI::FailureMessage::simple);
   add_serve(app, exit_code);
   add_generate(app, exit_code);
   add_chat(app, exit_code);
@@ -31,12 +36,12 @@ int run(int argc, char** argv) {
   add_plan(app, exit_code);
   add_doctor(app, exit_code);
   add_bench(app, exit_code);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& e) {
-    return app.exit(e) == 0 ? kExitOk : kExitUsage;
-  }
-  return exit_code;
+  add_completion(app, exit_code);
+  add_man(app, exit_code);
+  std::vector<std::string> variables;
+  for (char** entry = environ; *entry != nullptr; ++entry) variables.emplace_back(*entry);
+  const flags::Parsed parsed = flags::run(app, {argv + std::min(argc, 1), argv + argc}, std::move(variables));
+  return parsed == flags::Parsed::kWrong ? kExitUsage : exit_code;
 }
 
 }  // namespace

@@ -46,12 +46,14 @@ void add_queue_flags(CLI::App& command, ModelFlags& flags) {
                 e.enable_prefix_caching,
                 "Keep the KV of prompts and answers, so that a prompt which begins alike computes only the "
                 "rest (on)")
+      ->default_str("true")
       ->group(kMemoryGroup);
   command
       .add_flag_function(
           "--async-scheduling,!--no-async-scheduling",
           [&flags](int64_t count) { flags.async_scheduling = count > 0; },  // not given: not called
           "Plan a step while the one before is computed (default: where it pays, on GPUs)")
+      ->default_str("auto")
       ->group(kMemoryGroup);
 }
 
@@ -126,7 +128,9 @@ void add_model_flags(CLI::App& command, ModelFlags& flags) {
       .add_flag("--enforce-eager", e.enforce_eager, "GPU: launch every kernel by itself, no captured graphs")
       ->group(kMemoryGroup);
   command.add_flag("--check-ops", e.check_ops, "Check every operation's arguments (slower)")->group("");
-  command.add_option("--log-level", flags.log_level, "debug, info, warn or error")->capture_default_str();
+  command.add_option("--log-level", flags.log_level, "debug, info, warn or error")
+      ->capture_default_str()
+      ->group("Logs");
 }
 
 Result<EngineOptions> to_engine_options(const ModelFlags& flags) {

@@ -18,9 +18,12 @@
 #include "apps/progress.h"
 #include "apps/sampling_defaults.h"
 #include "apps/server_flags.h"
+#include "apps/service_manager.h"
+#include "apps/startup_block.h"
 #include "apps/watch.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/log_event.h"
 #include "engine/load_engine.h"
 #include "server/app.h"
 
@@ -44,7 +47,8 @@ std::vector<std::string> served_names(std::vector<std::string> names, const std:
 }
 
 Result<server::ServedModel> load(EngineOptions options, const std::vector<std::string>& names,
-                                 const ChatSetup& chat, Watch& watch, const server::LoadContext& context) {
+                                 const ChatSetup& chat, Watch& watch, StartupFacts& facts,
+                                 const server::LoadContext& context) {
   options.on_dead = context.on_dead;
   options.observers = watch.observers();
   ProgressBar bar = ProgressBar::to_stderr();
@@ -52,7 +56,7 @@ Result<server::ServedModel> load(EngineOptions options, const std::vector<std::s
   const auto on_progress = [&](const EngineLoadProgress& progress) {
     context.status.bytes_total = progress.bytes_total;
     context.status.bytes_done = progress.bytes_done;
-    bar.update(progress.bytes_done, progress.bytes_total, stopwatch.seconds());
+    if (!logs_json()) bar.update(progress.bytes_done, progress.bytes_total, stopwatch.seconds());
   };
   auto engine = load_engine(options, on_progress);
   bar.finish();
@@ -67,6 +71,7 @@ Result<server::ServedModel> load(EngineOptions options, const std::vector<std::s
   model.created =
       std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch())
           .count();
+  facts = startup_facts(options, *loaded);
   watch.engine_ready(model.engine, describe(options, model.names.front(), *loaded));
   return model;
 }
@@ -79,7 +84,23 @@ void raise_descriptor_limit() {
   setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+// systemd is told when the model is there, and then that the engine goes on.
+void connect_service_manager(server::Lifecycle& lifecycle) {
+  const auto manager = std::make_shared<const ServiceManager>(ServiceManager::from_environment());
+  if (!manager->present()) return;
+  lifecycle.on_ready = [manager, log = std::move(lifecycle.on_ready)](const server::ServedModel& model,
+                                                                      const std::string& url) {
+    if (log) log(model, url);
+    manager->ready(fmt::format("serving {} at {}", model.names.front(), url));
+  };
+  lifecycle.on_shutdown = [manager] { manager->stopping(); };
+  if (!manager->alive_interval()) return;
+  lifecycle.on_alive = [manager] { manager->alive(); };
+  lifecycle.alive_interval = *manager->alive_interval();
+}
+
 Status serve(ServeFlags& flags) {
+  RETURN_IF_ERROR(apply_log_format(flags.log));
   ASSIGN_OR_RETURN(EngineOptions engine, to_engine_options(flags.model));
   engine.seed = flags.seed;
   engine.dummy_seed = flags.seed.value_or(0);
@@ -96,8 +117,14 @@ Status serve(ServeFlags& flags) {
   raise_descriptor_limit();
   ASSIGN_OR_RETURN(const auto watch, Watch::create(flags.watch));
   watch->connect(flags.app);
+  RETURN_IF_ERROR(connect_access_log(flags.log, flags.app.http));
+  StartupFacts facts;  // written by the loading thread before on_ready is called
+  flags.app.lifecycle.on_ready = [&](const server::ServedModel& model, const std::string& url) {
+    log_startup(facts, model, flags.app, url);
+  };
+  connect_service_manager(flags.app.lifecycle);
   Status status = server::run_app(flags.app, [&](const server::LoadContext& context) {
-    return load(engine, flags.served_names, chat, *watch, context);
+    return load(engine, flags.served_names, chat, *watch, facts, context);
   });
   watch->finish();
   return status;

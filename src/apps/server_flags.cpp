@@ -33,6 +33,7 @@ void add_serve_flags(CLI::App& command, ServeFlags& flags) {
   add_chat_flags(command, flags.chat);
   add_watch_flags(command, flags.watch);
   add_security_flags(command, flags.security, flags.app.http);
+  add_log_flags(command, flags.log);
   command
       .add_option(
           "--seed", flags.seed,

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "apps/chat_flags.h"
+#include "apps/log_flags.h"
 #include "apps/model_flags.h"
 #include "apps/security_flags.h"
 #include "apps/watch.h"
@@ -25,6 +26,7 @@ struct ServeFlags {
   server::AppOptions app;
   WatchFlags watch;
   SecurityFlags security;
+  LogFlags log;
   std::vector<std::string> served_names;
   std::string max_body = "8M";
   double shutdown_seconds = 30;

@@ -58,6 +58,17 @@ class App {
     }
     LOG_INFO("ready: {} at {}", model->names.front(), server_->url());
     service_.set_model(*std::move(model));
+    const Lifecycle& lifecycle = options_.lifecycle;
+    if (lifecycle.on_ready) lifecycle.on_ready(*service_.model(), server_->url());
+    if (lifecycle.on_alive) tell_alive();
+  }
+
+  // Silence is what makes a watchdog act: an engine that is stuck is not alive, whatever this thread can do.
+  void tell_alive() {
+    const EngineStats stats = service_.model()->engine->stats();
+    if (stats.healthy && stats.seconds_since_progress <= options_.service.engine_stall_timeout.count())
+      options_.lifecycle.on_alive();
+    server_->after(options_.lifecycle.alive_interval, [this] { tell_alive(); });
   }
 
   // Every client is told first: their errors are already on their way.
@@ -96,6 +107,7 @@ class App {
     LOG_INFO("shutting down: {} requests under way may finish within {} s; a second signal drops them",
              service_.num_jobs(), options_.shutdown_timeout.count() / 1000);
     service_.begin_drain();
+    if (options_.lifecycle.on_shutdown) options_.lifecycle.on_shutdown();
     const auto deadline = steady_clock::now() + options_.shutdown_timeout;
     shutdown_ = std::jthread([this, deadline, engine = service_.model()->engine, poster = server_->poster()] {
       engine->shutdown(deadline);

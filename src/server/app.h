@@ -13,6 +13,16 @@
 
 namespace pegainfer::server {
 
+// For whoever started the process. Called on the server's thread; empty functions are not.
+struct Lifecycle {
+  std::function<void(const ServedModel& model, const std::string& url)> on_ready;
+  std::function<void()> on_shutdown;  // at the first signal
+  // Every so often from on_ready to the end, as long as this thread runs and the engine goes on or has
+  // nothing to do.
+  std::function<void()> on_alive;
+  std::chrono::milliseconds alive_interval{5'000};
+};
+
 struct AppOptions {
   http::Options http;
   ServiceOptions service;
@@ -20,6 +30,7 @@ struct AppOptions {
   std::chrono::milliseconds shutdown_timeout{30'000};  // for requests under way after the first signal
   // Called once the port is open, with "http://127.0.0.1:8000".
   std::function<void(const std::string& url)> on_listening;
+  Lifecycle lifecycle;
 };
 
 struct LoadContext {

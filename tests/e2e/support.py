@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import pathlib
@@ -65,6 +66,7 @@ class Server:
 
     def __init__(self, *flags: str, simulated: bool = False, model: str = MODEL):
         self.log = tempfile.NamedTemporaryFile("w+", prefix="pegainfer-e2e-", suffix=".log")
+        fcntl.fcntl(self.log, fcntl.F_SETFL, os.O_APPEND)  # tests write to it, too
         what = ["bench", "sim-serve"] if simulated else ["serve", model, "--threads", "1"]
         self.process = subprocess.Popen([BINARY, *what, "--port", "0", *flags], stdout=subprocess.PIPE, stderr=self.log, text=True,
                                         preexec_fn=self.before_exec)

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <csignal>
 #include <future>
 #include <optional>
@@ -206,6 +207,67 @@ TEST(App, TakenPortIsAnErrorBeforeAnythingIsLoaded) {
   ASSERT_FALSE(status);
   EXPECT_EQ(status.error().code, Code::kInvalidArgument);
   EXPECT_FALSE(loaded);
+}
+
+// Says that it is stuck when it is told to.
+class StuckEngine final : public Engine {
+ public:
+  Result<std::unique_ptr<Admission>> reserve(int64_t num_tokens) override {
+    return inner_.reserve(num_tokens);
+  }
+  uint64_t new_group() override { return inner_.new_group(); }
+  Result<RequestId> submit(GenerateRequest request) override { return inner_.submit(std::move(request)); }
+  void cancel(RequestId id) override { inner_.cancel(id); }
+  void reset_prefix_cache() override { inner_.reset_prefix_cache(); }
+  [[nodiscard]] const EngineInfo& info() const override { return inner_.info(); }
+  [[nodiscard]] EngineStats stats() const override {
+    EngineStats stats = inner_.stats();
+    if (stuck) stats.seconds_since_progress = 3600;
+    return stats;
+  }
+  void shutdown(std::chrono::steady_clock::time_point deadline) override { inner_.shutdown(deadline); }
+
+  std::atomic<bool> stuck{false};
+
+ private:
+  FakeEngine inner_;
+};
+
+TEST(App, TellsItsStarterWhenItIsReadyAndThatTheEngineGoesOn) {
+  set_log_level(LogLevel::kOff);
+  const auto engine = std::make_shared<StuckEngine>();
+  std::promise<std::string> ready;
+  std::atomic<int> num_alive{0};
+  std::atomic<bool> shutting_down{false};
+  AppOptions options;
+  options.http.port = 0;
+  options.lifecycle = {
+      .on_ready = [&](const ServedModel& m, const std::string& url) { ready.set_value(m.names[0] + url); },
+      .on_shutdown = [&] { shutting_down = true; },
+      .on_alive = [&] { ++num_alive; },
+      .alive_interval = milliseconds(5)};
+  std::jthread server([&] {
+    EXPECT_TRUE(run_app(options, [&](const LoadContext&) -> Result<ServedModel> {
+      return ServedModel{.engine = engine, .tokenizer = std::make_shared<FakeTokenizer>(), .names = {"m"}};
+    }));
+  });
+  EXPECT_THAT(ready.get_future().get(), HasSubstr("mhttp://127.0.0.1:"));
+  const auto wait_for = [&num_alive](int count) {
+    for (int i = 0; i < 2000 && num_alive < count; ++i) std::this_thread::sleep_for(milliseconds(5));
+    return num_alive >= count;
+  };
+  EXPECT_TRUE(wait_for(3));
+  engine->stuck = true;
+  std::this_thread::sleep_for(milliseconds(50));  // one that was under way
+  const int before = num_alive;
+  std::this_thread::sleep_for(milliseconds(100));
+  EXPECT_EQ(num_alive, before);
+  engine->stuck = false;
+  EXPECT_TRUE(wait_for(before + 3));
+  EXPECT_FALSE(shutting_down);
+  RunningApp::signal();
+  server.join();
+  EXPECT_TRUE(shutting_down);
 }
 
 }  // namespace

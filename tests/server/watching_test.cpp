@@ -11,12 +11,14 @@
 #include <utility>
 #include <vector>
 
+#include "server/access_log.h"
 #include "server/http_client.h"
 #include "server/test_server.h"
 
 namespace pegainfer::testing {
 namespace {
 
+using server::access_line;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
@@ -144,6 +146,28 @@ TEST(Watching, AClientThatLeavesIsToldToo) {
   }
   EXPECT_TRUE(server.canary());
   EXPECT_THAT(exchanges.wait(), ElementsAre("GET /livez 200"));
+}
+
+TEST(AccessLine, AsUvicornWritesItAndNothingBreaksOut) {
+  EXPECT_EQ(access_line({.method = "POST",
+                         .handler = "/v1/completions",
+                         .status = 200,
+                         .seconds = 0.0567,
+                         .path = "/v1/completions",
+                         .request_id = "req-1",
+                         .peer = "127.0.0.1:5000",
+                         .bytes = 1234}),
+            R"(127.0.0.1:5000 - "POST /v1/completions HTTP/1.1" 200 OK 1234B 56.7ms req-1)");
+  EXPECT_EQ(access_line({.method = "GET",
+                         .path = "/a\" 200 OK\r\n\x1b[2J",
+                         .request_id = "r",
+                         .peer = "unix",
+                         .minor_version = 0}),
+            R"(unix - "GET /a\x22 200 OK\x0d\x0a\x1b[2J HTTP/1.0" 499 Client Closed Request 0B 0.0ms r)");
+  const std::string endless(5000, '\x01');
+  EXPECT_LT(access_line({.method = "GET", .path = endless}).size(), 1300U);
+  EXPECT_EQ(access_line({.method = "other", .status = 400, .request_id = "r", .peer = "p"}),
+            R"(p - "other - HTTP/1.1" 400 Bad Request 0B 0.0ms r)");
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "server/http/peer_name.h"
 
 namespace pegainfer::http {
 namespace {
@@ -111,6 +112,7 @@ Connection::Connection(Socket socket, ConnectionContext& context)
       parser_(context.options.limits) {}
 
 void Connection::start() {
+  peer_ = peer_name(socket_.native_handle());
   ErrorCode ignored;
   socket_.set_option(tcp::no_delay(true), ignored);
   if (const size_t size = context_.options.limits.socket_send_buffer; size > 0)
@@ -239,6 +241,8 @@ void Connection::on_header() {
   exchanging_ = true;
   status_ = 0;
   method_ = known_method(request.method);
+  path_ = request.path;
+  body_bytes_ = 0;
   exchange_begin_ = std::chrono::steady_clock::now();
   is_head_ = request.method == "HEAD";
   http10_ = request.minor_version == 0;
@@ -324,6 +328,8 @@ void Connection::reject(const Fault& fault) {
     allowed_origin_ = {};
     exchanging_ = true;
     method_ = known_method({});
+    path_.clear();
+    body_bytes_ = 0;
     exchange_begin_ = std::chrono::steady_clock::now();
   }
   close_after_answer_ = true;
@@ -367,7 +373,10 @@ void Connection::answer(Response response) {
   append_head(response.status, response.status == 204 ? "" : response.content_type, response.headers);
   if (response.status != 204) out_ += fmt::format("content-length: {}\r\n", response.body.size());
   out_ += "\r\n";
-  if (!is_head_) out_ += response.body;
+  if (!is_head_) {
+    out_ += response.body;
+    body_bytes_ += response.body.size();
+  }
   finish_answer();
 }
 
@@ -384,6 +393,7 @@ void Connection::begin_stream(uint64_t number) {
 
 void Connection::write_stream(uint64_t number, std::string_view frame) {
   if (!outstanding(number) || !streaming_ || frame.empty()) return;
+  body_bytes_ += frame.size();
   if (http10_) {
     out_ += frame;
   } else {
@@ -457,7 +467,12 @@ void Connection::report_exchange() {
       {.method = method_,
        .handler = match_.route == nullptr ? std::string_view("none") : std::string_view(match_.route->path),
        .status = status_,
-       .seconds = seconds.count()});
+       .seconds = seconds.count(),
+       .path = path_,
+       .request_id = request_id_,
+       .peer = peer_,
+       .minor_version = http10_ ? 0 : 1,
+       .bytes = body_bytes_});
 }
 
 // ---------------------------------------------------------------------------------------------- writing

@@ -110,6 +110,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool close_after_write_ = false;
   bool first_request_ = true;
   bool tls_read_wants_write_ = false;  // the next wait to read is one to write
+  std::string peer_;
 
   // Of the request that is being read or answered.
   uint64_t number_ = 0;
@@ -124,7 +125,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool streaming_ = false;
   bool exchanging_ = false;  // the request has not been reported yet
   int status_ = 0;           // of its answer, once that has begun
-  std::string_view method_;  // for the report
+  std::string_view method_;  // for the report, as what follows
+  std::string path_;
+  uint64_t body_bytes_ = 0;
   std::chrono::steady_clock::time_point exchange_begin_;
   std::function<void()> disconnect_callback_;
   uint64_t timer_stamp_ = 0;  // which wait read_timer_ stands for

@@ -44,6 +44,12 @@ struct Exchange {
   std::string_view handler;  // the route's path; "none" when there is no route: never what the client made up
   int status = 0;            // 0: the client left before there was one
   double seconds = 0;        // since its headers were there
+  // For the access log. What a client sent is in `path` alone, and whoever writes it down escapes it.
+  std::string_view path;        // as sent, without the query; "" when the headers were not understood
+  std::string_view request_id;  // safe to write anywhere
+  std::string_view peer;        // "127.0.0.1:51234"
+  int minor_version = 1;        // of HTTP/1.x
+  uint64_t bytes = 0;           // of the answer's body
 };
 
 struct Options {
