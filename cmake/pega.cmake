@@ -24,10 +24,11 @@ function(pega_library name)
 endfunction()
 
 # One test binary per folder of src: <name>_test, registered with CTest under its labels (unit, ops, e2e, golden). Those with
-# unit or ops belong to the target `unit_and_ops_tests`: all that ThreadSanitizer runs, and so all that its build builds.
+# unit or ops belong to the target `unit_and_ops_tests`: all that ThreadSanitizer runs, and so all that its build builds, but for
+# those that say SEQUENTIAL: what they test has no threads and shares nothing between them.
 function(pega_test name)
-  cmake_parse_arguments(ARG "" "TIMEOUT" "SRCS;DEPS;LINK;LABELS;ENVIRONMENT" ${ARGN})
-  if(NOT PEGAINFER_TESTS)
+  cmake_parse_arguments(ARG "SEQUENTIAL" "TIMEOUT" "SRCS;DEPS;LINK;LABELS;ENVIRONMENT" ${ARGN})
+  if(NOT PEGAINFER_TESTS OR (ARG_SEQUENTIAL AND PEGAINFER_SANITIZE STREQUAL "thread"))
     return()
   endif()
   if(NOT ARG_TIMEOUT)

@@ -74,7 +74,7 @@ TEST(Jinja, ErrorsNameLineAndColumn) {
       {"\n\n  {% foo %}", "line 3, column 6: unknown tag 'foo'"},
       {"{{ raise_exception('no ' ~ 'way') }}", "line 1, column 19: no way"},
       {R"({{ raise_exception('a\nb') }})", "line 1, column 19: a b"},  // an error is one line
-      {"{{ {'a': 1}['r\no'].x }}", "line 1, column 20: 'dict' has no attribute 'r o'"},
+      {"{{ {'a': 1}['r\no'].x }}", "line 2, column 5: 'dict' has no attribute 'r o'"},
       {"{{ 'a' | nope }}", "line 1, column 10: no filter named 'nope'"},
       {"{{ 1 is nope }}", "line 1, column 9: no test named 'nope'"},
       {"{{ 'abc }}", "line 1, column 4: a string is not closed"},

@@ -118,6 +118,37 @@ class Sampling(support.ServerCase):
             self.assertGreaterEqual(ranked[0][1], ranked[1][1])
             self.assertLessEqual(sum(math.exp(e["logprob"]) for e in entries.values()), 1 + 1e-4)
 
+    def test_chat_samples_as_completions_do(self):
+        messages = [{"role": "user", "content": PROMPT}]
+        _, text = self.server.post("/tokenize", {"messages": messages})
+        prompt = json.loads(text)["tokens"]
+        plain = self.ids(prompt=prompt, temperature=1, seed=7)
+        changed = 0
+        for fields in ({}, {"logit_bias": {str(plain[0]): -100}}, {"allowed_token_ids": plain[3:6]}, {"min_tokens": 3},
+                       {"repetition_penalty": 1.9}, {"presence_penalty": 2}, {"frequency_penalty": 2}, {"top_k": 2},
+                       {"top_p": 0.1}, {"min_p": 0.9}, {"typical_p": 0.1}, {"top_n_sigma": 0.5}, {"mirostat": 2},
+                       {"dynatemp_range": 0.9}, {"xtc_probability": 1, "xtc_threshold": 0.0001}, {"bad_words": ["e", "a"]},
+                       {"dry_multiplier": 9, "dry_allowed_length": 1}, {"truncate_prompt_tokens": 4}):
+            expected = self.ids(prompt=prompt, **{"temperature": 1, "seed": 7, **fields})
+            answer = self.client.chat.completions.create(
+                model="tiny", messages=messages, max_completion_tokens=12, temperature=1, seed=7,
+                extra_body={"return_token_ids": True, "ignore_eos": True, **fields})
+            self.assertEqual(answer.choices[0].token_ids, expected, fields)
+            changed += expected != plain
+        self.assertGreaterEqual(changed, 12)
+
+    def test_prompt_logprobs_of_a_chat(self):
+        messages = [{"role": "user", "content": PROMPT}]
+        extra = {"prompt_logprobs": 2, "return_token_ids": True}
+        chat = self.client.chat.completions.create(model="tiny", messages=messages, max_completion_tokens=1, temperature=0,
+                                                   extra_body=extra)
+        whole = self.client.completions.create(model="tiny", prompt=chat.prompt_token_ids, max_tokens=1, temperature=0,
+                                               extra_body=extra)
+        self.assertEqual(chat.prompt_logprobs, whole.choices[0].prompt_logprobs)
+        self.assertEqual(len(chat.prompt_logprobs), len(chat.prompt_token_ids))
+        with self.assertRaisesRegex(openai.BadRequestError, "stream"):
+            self.client.chat.completions.create(model="tiny", messages=messages, stream=True, extra_body=extra)
+
     def test_refused_by_name_and_ignored_with_a_count(self):
         def unknown():
             _, text = self.server.get("/metrics")

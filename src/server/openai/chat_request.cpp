@@ -222,6 +222,7 @@ Result<ChatRequest> parse_chat(std::string_view body, const RequestContext& cont
   out.n = static_cast<int>(fields.integer("n", 1, context.limits.max_n).value_or(1));
   parse_text_options(fields, context, out);
   parse_logprobs(fields, context.limits, out);
+  parse_prompt_logprobs(fields, context.limits, out);
   parse_continuation(fields, out);
   out.tools.parallel = fields.flag("parallel_tool_calls", true);
   out.include_reasoning = fields.flag("include_reasoning", true);
@@ -230,9 +231,8 @@ Result<ChatRequest> parse_chat(std::string_view body, const RequestContext& cont
   parse_stream(fields, out);
   check_ignored(fields);
   if (!fields.ok()) return fields.error();
-  for (const char* name :
-       {"model", "messages", "tools", "tool_choice", "functions", "function_call", "documents",
-        "chat_template", "chat_template_kwargs", "reasoning_effort"})
+  for (const char* name : {"model", "messages", "tools", "tool_choice", "functions", "function_call",
+                           "documents", "chat_template", "chat_template_kwargs", "reasoning_effort"})
     fields.know(name);
   note_unknown_fields(fields);
   return out;

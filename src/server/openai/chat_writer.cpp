@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/json.h"
+#include "server/openai/logprobs_json.h"
 
 namespace pegainfer::openai {
 namespace {
@@ -95,6 +96,7 @@ void ChatPart::append(ChatPart other) {
   logprobs += other.logprobs;
   token_ids.insert(token_ids.end(), other.token_ids.begin(), other.token_ids.end());
   has_tokens = has_tokens || other.has_tokens;
+  if (other.prompt_logprobs) prompt_logprobs = std::move(other.prompt_logprobs);
   if (!other.finish) return;
   finish = std::move(other.finish);
   stop_string = std::move(other.stop_string);
@@ -124,6 +126,8 @@ ChatParts::ChatParts(const ChatRequest& request, const chat::ChatModel& model, c
 ChatPart ChatParts::next(TextDelta delta) {
   ChatPart part;
   part.has_tokens = !delta.tokens.empty();
+  if (!std::exchange(begun_, true) && request_.prompt_logprobs >= 0)
+    part.prompt_logprobs = prompt_logprobs_json(delta.prompt_logprobs, request_.prompt_logprobs, tokenizer_);
   if (!opening_.empty()) take(part, std::exchange(opening_, {}));
   if (request_.logprobs) {
     for (size_t i = 0; i < delta.tokens.size(); ++i) {
@@ -163,7 +167,6 @@ void ChatParts::take(ChatPart& part, chat::OutputDelta said) {
 }
 
 void ChatParts::append_entry(std::string& out, const TokenLogprob& entry) const {
-  constexpr float kLowest = -9999.0F;  // JSON has no infinity
   const std::string bytes = tokenizer_.token_bytes(entry.token);
   out += R"("token":)";
   if (request_.tokens_as_ids) {
@@ -171,7 +174,9 @@ void ChatParts::append_entry(std::string& out, const TokenLogprob& entry) const 
   } else {
     json::append_string(out, tokenizer_.token_text(entry.token));
   }
-  format_to(out, R"(,"logprob":{},"bytes":[)", entry.logprob > kLowest ? entry.logprob : kLowest);
+  out += R"(,"logprob":)";
+  append_logprob(out, entry.logprob);
+  out += R"(,"bytes":[)";
   for (size_t i = 0; i < bytes.size(); ++i)
     format_to(out, "{}{}", i > 0 ? "," : "", static_cast<unsigned>(static_cast<unsigned char>(bytes[i])));
   out += ']';
@@ -370,6 +375,10 @@ std::string ChatWriter::whole(std::span<const ChatPart> choices, const Totals& t
     out += '}';
   }
   out += ']';
+  if (!choices.empty() && choices.front().prompt_logprobs) {
+    out += R"(,"prompt_logprobs":)";
+    out += *choices.front().prompt_logprobs;
+  }
   append_prompt(out, prompt);
   out += R"(,"usage":)";
   append_chat_usage(out, totals);

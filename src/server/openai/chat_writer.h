@@ -25,6 +25,7 @@ struct ChatPart {
   std::string logprobs;    // entries of logprobs.content, without the brackets
   std::vector<TokenId> token_ids;
   bool has_tokens = false;
+  std::optional<std::string> prompt_logprobs;  // JSON, on the first part when asked for
   std::optional<Finish> finish;
   std::optional<std::string> stop_string;  // when one ended it
   bool finish_is_call = false;             // finish_reason "tool_calls"
@@ -53,6 +54,7 @@ class ChatParts {
   std::unique_ptr<chat::OutputParser> parser_;  // null: everything is content
   chat::OutputDelta opening_;                   // of the call that the prompt began
   int reasoning_tokens_ = 0;
+  bool begun_ = false;
   bool has_calls_ = false;
 };
 

@@ -107,8 +107,7 @@ void parse_output(Fields& fields, const RequestContext& context, CompletionReque
   // llama-server's name; 0 is none there.
   const auto n_probs = fields.integer("n_probs", 0, limits.max_logprobs);
   if (out.logprobs < 0 && n_probs.value_or(0) > 0) out.logprobs = static_cast<int>(*n_probs);
-  out.prompt_logprobs =
-      static_cast<int>(fields.integer("prompt_logprobs", 0, limits.max_logprobs).value_or(-1));
+  parse_prompt_logprobs(fields, limits, out);
   out.add_special_tokens = fields.flag("add_special_tokens", true);
   if (out.sampling.max_tokens == 0 && !out.echo && fields.ok()) {
     const std::string_view name = fields.either("max_tokens", "n_predict");
@@ -141,8 +140,6 @@ Result<CompletionRequest> parse_completion(std::string_view body, const RequestC
   parse_output(fields, context, out);
   parse_scheduling(fields, out);
   parse_stream(fields, out);
-  if (out.stream && out.prompt_logprobs >= 0)
-    fields.fail("prompt_logprobs", "prompt_logprobs are not available when stream is true");
   if (!fields.ok()) return fields.error();
   for (const char* name : {"model", "prompt"}) fields.know(name);
   note_unknown_fields(fields);

@@ -18,7 +18,6 @@ struct CompletionRequest : GenerationOptions {
   std::vector<Prompt> prompts;  // choice index = prompt index * n + j
   bool echo = false;
   int logprobs = -1;
-  int prompt_logprobs = -1;  // of an answer field of its own, whatever echo says
   bool add_special_tokens = true;
 };
 

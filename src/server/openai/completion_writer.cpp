@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/json.h"
+#include "server/openai/logprobs_json.h"
 
 namespace pegainfer::openai {
 namespace {
@@ -17,12 +18,6 @@ void append_number(std::string& out, int64_t value) { fmt::format_to(std::back_i
 
 void separate(std::string& array) {
   if (!array.empty()) array += ',';
-}
-
-// JSON has no infinity; a token that cannot be is very unlikely, as in vLLM.
-void append_logprob(std::string& out, float logprob) {
-  constexpr float kLowest = -9999.0F;
-  fmt::format_to(std::back_inserter(out), "{}", logprob > kLowest ? logprob : kLowest);
 }
 
 void append_ids(std::string& out, std::span<const TokenId> ids) {
@@ -102,7 +97,8 @@ ChoicePart ChoiceParts::next(TextDelta delta) {
 // The echo of the prompt, and what stands only once.
 void ChoiceParts::begin(ChoicePart& part, const std::vector<PositionLogprobs>& prompt_logprobs) {
   if (request_.return_token_ids) part.prompt_token_ids.emplace(prompt_.begin(), prompt_.end());
-  if (request_.prompt_logprobs >= 0) part.prompt_logprobs = prompt_logprobs_json(prompt_logprobs);
+  if (request_.prompt_logprobs >= 0)
+    part.prompt_logprobs = prompt_logprobs_json(prompt_logprobs, request_.prompt_logprobs, tokenizer_);
   if (!request_.echo) return;
   part.text = prompt_text_;
   offset_base_ = count_chars(prompt_text_);
@@ -114,37 +110,6 @@ void ChoiceParts::begin(ChoicePart& part, const std::vector<PositionLogprobs>& p
     add_position(part.logprobs, prompt_[i], known ? &prompt_logprobs[i - 1] : nullptr, offset);
     offset += count_chars(stream->append(prompt_[i]));
   }
-}
-
-// vLLM's: null for the first token, then {"id": {"logprob": .., "rank": .., "decoded_token": ".."}, ..} with
-// the prompt's own token first. Its rank is known when it is among the likeliest ones that were asked for.
-std::string ChoiceParts::prompt_logprobs_json(const std::vector<PositionLogprobs>& positions) const {
-  std::string out = "[null";
-  const auto append = [&](const TokenLogprob& entry, size_t rank) {
-    fmt::format_to(std::back_inserter(out), R"("{}":{{"logprob":)", entry.token);
-    append_logprob(out, entry.logprob);
-    out += R"(,"rank":)";
-    out += rank > 0 ? std::to_string(rank) : "null";
-    out += R"(,"decoded_token":)";
-    json::append_string(out, tokenizer_.token_text(entry.token));
-    out += '}';
-  };
-  for (const PositionLogprobs& position : positions) {
-    const auto& top = position.top;
-    const auto is_chosen = [&](const TokenLogprob& entry) { return entry.token == position.chosen.token; };
-    const auto place = std::ranges::find_if(top, is_chosen);
-    out += ",{";
-    append(position.chosen, place == top.end() ? 0 : static_cast<size_t>(place - top.begin()) + 1);
-    const auto count = std::min(top.size(), static_cast<size_t>(request_.prompt_logprobs));
-    for (size_t i = 0; i < count; ++i) {
-      if (is_chosen(top[i])) continue;
-      out += ',';
-      append(top[i], i + 1);
-    }
-    out += '}';
-  }
-  out += ']';
-  return out;
 }
 
 void ChoiceParts::append_token(std::string& out, TokenId token) const {

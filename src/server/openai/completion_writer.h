@@ -50,7 +50,6 @@ class ChoiceParts {
 
  private:
   void begin(ChoicePart& part, const std::vector<PositionLogprobs>& prompt_logprobs);
-  [[nodiscard]] std::string prompt_logprobs_json(const std::vector<PositionLogprobs>& positions) const;
   void add_position(LogprobsJson& out, TokenId token, const PositionLogprobs* logprobs, int offset) const;
   void append_token(std::string& out, TokenId token) const;
 

@@ -186,6 +186,12 @@ void parse_text_options(Fields& fields, const RequestContext& context, Generatio
   }
 }
 
+void parse_prompt_logprobs(Fields& fields, const ApiLimits& limits, GenerationOptions& out) {
+  out.prompt_logprobs =
+      static_cast<int>(fields.integer("prompt_logprobs", 0, limits.max_logprobs).value_or(-1));
+  out.sampling.prompt_logprobs = out.prompt_logprobs;
+}
+
 // vLLM's rule for a salt: 1 to 128 characters, none of @ / \\ and NUL.
 void parse_scheduling(Fields& fields, GenerationOptions& out) {
   constexpr size_t kMaxSalt = 128;
@@ -214,6 +220,8 @@ void parse_scheduling(Fields& fields, GenerationOptions& out) {
 
 void parse_stream(Fields& fields, GenerationOptions& out) {
   out.stream = fields.flag("stream", false);
+  if (out.stream && out.prompt_logprobs >= 0)
+    fields.fail("prompt_logprobs", "prompt_logprobs are not available when stream is true");
   const json::Value* options = fields.find("stream_options");
   if (options == nullptr) return;
   const json::Object* object = options->if_object();

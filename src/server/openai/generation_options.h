@@ -64,6 +64,7 @@ struct GenerationOptions {
   bool skip_special_tokens = true;
   bool tokens_as_ids = false;  // "token_id:5" in place of texts in logprobs
   bool return_token_ids = false;
+  int prompt_logprobs = -1;  // likeliest tokens at each position of the prompt; -1: not asked for
   std::optional<int> truncate_prompt_tokens;  // keep the last so many
   int priority = 0;                           // lower goes first
   std::optional<double> timeout;              // seconds until it ends, wherever it is then
@@ -76,7 +77,9 @@ struct GenerationOptions {
 // Each reads its fields and keeps what is wrong in `fields`.
 void parse_sampling(Fields& fields, const RequestContext& context, GenerationOptions& out);
 void parse_text_options(Fields& fields, const RequestContext& context, GenerationOptions& out);
+void parse_prompt_logprobs(Fields& fields, const ApiLimits& limits, GenerationOptions& out);
 void parse_scheduling(Fields& fields, GenerationOptions& out);
+// After parse_prompt_logprobs(), which streams do not have.
 void parse_stream(Fields& fields, GenerationOptions& out);
 // What no parser asked for is counted and named in the log; the last thing to do with `fields`.
 void note_unknown_fields(const Fields& fields);
