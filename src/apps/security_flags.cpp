@@ -52,6 +52,7 @@ Status check_mode(const std::string& path) {
 
 std::vector<http::NamedKey> unnamed(const std::vector<std::string>& keys) {
   std::vector<http::NamedKey> made;
+  made.reserve(keys.size());
   for (const std::string& key : keys) made.push_back({"", key});
   return made;
 }

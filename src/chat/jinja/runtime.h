@@ -113,9 +113,7 @@ class Bound {
         std::initializer_list<std::string_view> parameters, size_t required);
   [[nodiscard]] bool has(size_t i) const { return values_[i] != nullptr; }
   [[nodiscard]] const Value& operator[](size_t i) const { return *values_[i]; }
-  [[nodiscard]] Value get(size_t i, Value otherwise) const {
-    return has(i) ? *values_[i] : std::move(otherwise);
-  }
+  [[nodiscard]] Value get(size_t i, const Value& otherwise) const { return has(i) ? *values_[i] : otherwise; }
   // Given and not none.
   [[nodiscard]] bool set(size_t i) const { return has(i) && !values_[i]->is_none(); }
 

@@ -83,6 +83,7 @@ bool is_neutral(const json::Value& value, Neutral neutral) {
 
 std::vector<std::string_view> refused_fields() {
   std::vector<std::string_view> names;
+  names.reserve(kParameters.size());
   for (const Parameter& parameter : kParameters) names.push_back(parameter.name);
   return names;
 }
