@@ -98,6 +98,18 @@ TEST(Jinja, ErrorsNameLineAndColumn) {
   }
 }
 
+TEST(Jinja, LongErrorsAreCutBetweenCharacters) {
+  const std::string at = "chat template: line 1, column 19: ";
+  const auto message = [](std::string_view text) {
+    return render(fmt::format("{{{{ raise_exception({}) }}}}", text)).error().message;
+  };
+  EXPECT_EQ(message("'x' * 1000"), at + std::string(1000, 'x'));
+  EXPECT_EQ(message("'x' * 1000000"), at + std::string(1000, 'x') + "...");
+  std::string wide;
+  for (int i = 0; i < 333; ++i) wide += "\xE4\xBD\xA0";
+  EXPECT_EQ(message("'\xE4\xBD\xA0' * 334"), at + wide + "...");
+}
+
 TEST(Jinja, LimitsAreErrors) {
   const auto repeat = [](std::string_view part, size_t count) {
     std::string out;

@@ -10,6 +10,21 @@
 #include "chat/jinja/parser.h"
 
 namespace pegainfer::jinja {
+namespace {
+
+constexpr size_t kLongestMessage =
+    1000;  // bytes; a template can raise what the request says, megabytes of it
+
+// Whole characters of the beginning.
+void shorten(std::string& message) {
+  if (message.size() <= kLongestMessage) return;
+  size_t end = kLongestMessage;
+  while (end > 0 && (static_cast<unsigned char>(message[end]) & 0xC0U) == 0x80U) --end;
+  message.resize(end);
+  message += "...";
+}
+
+}  // namespace
 
 Template::Template(std::string source, const Limits& limits) : source_(std::move(source)), limits_(limits) {}
 Template::~Template() = default;
@@ -19,6 +34,7 @@ Error Template::error(std::string message, size_t at) const {
   std::replace_if(
       message.begin(), message.end(),
       [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; }, ' ');
+  shorten(message);
   const std::string_view before = std::string_view(source_).substr(0, std::min(at, source_.size()));
   const auto line = std::count(before.begin(), before.end(), '\n') + 1;
   const size_t start = before.rfind('\n');
