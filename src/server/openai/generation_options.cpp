@@ -103,7 +103,11 @@ void parse_length(Fields& fields, const RequestContext& context, GenerationOptio
 
 float number_or(Fields& fields, std::string_view name, NumberRange range, float otherwise) {
   const auto value = fields.number(name, range);
-  return value ? static_cast<float>(*value) : otherwise;
+  if (!value) return otherwise;
+  const auto rounded = static_cast<float>(*value);
+  if (range.min_excluded && static_cast<double>(rounded) <= range.min)
+    fields.fail(name, fmt::format("{} is {}, too near to {}", name, *value, range.min), "out_of_range");
+  return rounded;
 }
 
 void parse_penalties(Fields& fields, const SamplingDefaults& defaults, SamplingParams& s) {
@@ -159,7 +163,7 @@ void parse_sampling(Fields& fields, const RequestContext& context, GenerationOpt
   const SamplingDefaults& d = context.defaults;
   s.temperature =
       static_cast<float>(fields.number("temperature", {0, 2}).value_or(d.temperature.value_or(1.0)));
-  s.top_p = static_cast<float>(fields.number("top_p", {0, 1, true}).value_or(d.top_p.value_or(1.0)));
+  s.top_p = number_or(fields, "top_p", {0, 1, true}, static_cast<float>(d.top_p.value_or(1.0)));
   s.min_p = static_cast<float>(fields.number("min_p", {0, 1}).value_or(d.min_p.value_or(0.0)));
   s.top_k = static_cast<int>(fields.integer("top_k", -1, kMaxInt).value_or(d.top_k.value_or(0)));
   if (const auto seed =

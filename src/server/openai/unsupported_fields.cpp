@@ -39,7 +39,7 @@ constexpr std::array kParameters = std::to_array<Parameter>({
     {"kv_transfer_params", Neutral::kEmpty},
     // llama-server
     {"grammar", Neutral::kEmpty},
-    {"json_schema", Neutral::kEmpty},
+    {"json_schema", Neutral::kNone},
     {"lora", Neutral::kEmpty},
     {"adaptive_target", Neutral::kZeroOrLess},
     {"post_sampling_probs", Neutral::kFalse},
