@@ -2,7 +2,10 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <cstdint>
+#include <limits>
+#include <vector>
 
 #include "sampling/validate.h"
 
@@ -52,11 +55,44 @@ Status validate_length(const EngineInfo& info, const GenerateRequest& request) {
   return ok_status();
 }
 
+// What cannot be drawn as the first token, whatever the model says; ascending.
+std::vector<TokenId> never_drawn(const EngineInfo& info, const SamplingParams& sampling) {
+  std::vector<TokenId> never;
+  for (const LogitBias& bias : sampling.logit_bias)
+    if (bias.bias == -std::numeric_limits<float>::infinity()) never.push_back(bias.token);
+  for (const std::vector<TokenId>& word : sampling.bad_words)
+    if (word.size() == 1) never.push_back(word.front());
+  if (sampling.min_tokens > 0) {
+    never.insert(never.end(), sampling.stop_token_ids.begin(), sampling.stop_token_ids.end());
+    never.insert(never.end(), info.eos_token_ids.begin(), info.eos_token_ids.end());
+  }
+  std::ranges::sort(never);
+  const auto repeated = std::ranges::unique(never);
+  never.erase(repeated.begin(), repeated.end());
+  return never;
+}
+
+// A request that forbids what it allows would fail at its first token.
+Status validate_choice(const EngineInfo& info, const SamplingParams& sampling) {
+  if (sampling.max_tokens == 0) return ok_status();
+  const std::vector<TokenId> never = never_drawn(info, sampling);
+  if (never.empty()) return ok_status();
+  const std::vector<TokenId>& allowed = sampling.allowed_token_ids;
+  const auto can_be_drawn = [&](TokenId id) { return !std::ranges::binary_search(never, id); };
+  const bool some_left = allowed.empty() ? never.size() < static_cast<size_t>(info.vocab_size)
+                                         : std::ranges::any_of(allowed, can_be_drawn);
+  if (some_left) return ok_status();
+  return invalid_argument(
+      "the request's logit_bias, bad_words, allowed_token_ids and min_tokens together leave no token to draw",
+      allowed.empty() ? "logit_bias" : "allowed_token_ids", "invalid_value");
+}
+
 }  // namespace
 
 Status validate_request(const EngineInfo& info, const GenerateRequest& request) {
   if (!request.sink) return invalid_argument("the request has no sink", "sink");
   RETURN_IF_ERROR(validate_sampling(request.sampling, info.vocab_size));
+  RETURN_IF_ERROR(validate_choice(info, request.sampling));
   RETURN_IF_ERROR(validate_prompt(info, request));
   return validate_length(info, request);
 }

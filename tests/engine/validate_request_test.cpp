@@ -3,7 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <limits>
+#include <string>
+#include <utility>
 #include <vector>
 
 namespace pegainfer {
@@ -75,6 +78,65 @@ TEST(ValidateRequest, PromptIds) {
   }
   r.prompt = {0, 49};
   EXPECT_TRUE(validate_request(small_info(), r));
+}
+
+// allowed_token_ids, and what takes the last of them away.
+TEST(ValidateRequest, SomethingMustBeLeftToDraw) {
+  EngineInfo info = small_info();
+  info.eos_token_ids = {7};
+  constexpr float kNever = -std::numeric_limits<float>::infinity();
+  const auto param_of = [&](auto&& set) {
+    GenerateRequest r = request(1, 4);
+    set(r.sampling);
+    const Status s = validate_request(info, r);
+    return s ? std::string() : s.error().param;
+  };
+  const auto bias_all = [&](SamplingParams& s) {
+    for (TokenId id = 0; id < info.vocab_size; ++id) s.logit_bias.push_back({id, kNever});
+  };
+  EXPECT_EQ(param_of(bias_all), "logit_bias");
+  EXPECT_EQ(param_of([&](SamplingParams& s) {
+              bias_all(s);
+              s.logit_bias.pop_back();
+            }),
+            "");
+  EXPECT_EQ(param_of([&](SamplingParams& s) {
+              bias_all(s);
+              s.logit_bias.back().bias = -100;
+            }),
+            "");
+  EXPECT_EQ(param_of([&](SamplingParams& s) {
+              bias_all(s);
+              s.logit_bias.back() = s.logit_bias.front();  // twice the same is one
+            }),
+            "");
+  EXPECT_EQ(param_of([&](SamplingParams& s) {
+              bias_all(s);
+              s.max_tokens = 0;  // nothing is drawn
+            }),
+            "");
+  const auto allow = [&](std::vector<TokenId> allowed, auto&& set) {
+    return param_of([&](SamplingParams& s) {
+      s.allowed_token_ids = allowed;
+      set(s);
+    });
+  };
+  const auto bias = [](SamplingParams& s) { s.logit_bias = {{5, kNever}}; };
+  const auto word = [](SamplingParams& s) { s.bad_words = {{5}}; };
+  const auto words = [](SamplingParams& s) { s.bad_words = {{5, 5}}; };
+  const auto longer = [](SamplingParams& s) {
+    s.min_tokens = 1;
+    s.stop_token_ids = {5};
+  };
+  for (const auto& [set, refused] : {std::pair<std::function<void(SamplingParams&)>, bool>{bias, true},
+                                     {word, true},
+                                     {words, false},
+                                     {longer, true}}) {
+    EXPECT_EQ(allow({5}, set), refused ? "allowed_token_ids" : "");
+    EXPECT_EQ(allow({5, 6}, set), "");
+    EXPECT_EQ(allow({6}, set), "");
+  }
+  EXPECT_EQ(allow({5, 7}, longer), "allowed_token_ids");  // 7 is EOS
 }
 
 TEST(ValidateRequest, SamplingAndSink) {
