@@ -240,6 +240,20 @@ TEST(Chat, Logprobs) {
   EXPECT_TRUE(none.at("logprobs").at("content").at(0).at("top_logprobs").as_array().empty());
 }
 
+TEST(Chat, PromptLogprobs) {
+  auto options = scripted("Hi");
+  options.engine.info.max_model_len = 64;
+  TestServer server(options);
+  const auto whole = parse(chat(server, R"(,"prompt_logprobs":1,"n":2,"return_token_ids":true)").body);
+  const json::Array& ids = whole.at("prompt_token_ids").as_array();
+  const json::Array& positions = whole.at("prompt_logprobs").as_array();
+  ASSERT_EQ(positions.size(), ids.size());
+  EXPECT_TRUE(positions[0].is_null());
+  for (size_t i = 1; i < ids.size(); ++i)
+    EXPECT_TRUE(positions[i].as_object().contains(json::dump(ids[i]))) << i << json::dump(positions[i]);
+  EXPECT_FALSE(parse(chat(server, "").body).as_object().contains("prompt_logprobs"));
+}
+
 TEST(Chat, TokenIdsAndPromptText) {
   TestServer server(scripted("Hi"));
   const auto whole = parse(chat(server, R"(,"return_token_ids":true,"return_prompt_text":true)").body);

@@ -152,7 +152,8 @@ void parse_length(Fields& fields, ChatRequest& out) {
   } else if (!out.max_tokens_given) {
     out.sampling.max_tokens = static_cast<int>(kMaxInt);
   } else if (out.sampling.max_tokens == 0 && fields.ok()) {
-    fields.fail("max_tokens", "max_tokens is 0; it must be at least 1", "out_of_range");
+    const std::string_view name = fields.either("max_tokens", "n_predict");
+    fields.fail(name, fmt::format("{} is 0; it must be at least 1", name), "out_of_range");
   }
   if (completion && out.sampling.min_tokens > *completion && fields.ok())
     fields.fail("min_tokens",
@@ -219,7 +220,7 @@ Result<ChatRequest> parse_chat(std::string_view body, const RequestContext& cont
   Fields fields(object);
   parse_sampling(fields, context, out);
   parse_length(fields, out);
-  out.n = static_cast<int>(fields.integer("n", 1, context.limits.max_n).value_or(1));
+  parse_n(fields, context.limits, out);
   parse_text_options(fields, context, out);
   parse_logprobs(fields, context.limits, out);
   parse_prompt_logprobs(fields, context.limits, out);

@@ -3,7 +3,6 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <limits>
 
 #include "base/json.h"
 #include "server/openai/fields.h"
@@ -12,8 +11,6 @@
 
 namespace pegainfer::openai {
 namespace {
-
-constexpr int64_t kMaxInt = std::numeric_limits<int32_t>::max();
 
 Result<std::vector<TokenId>> parse_ids(const json::Array& array, int vocab_size) {
   std::vector<TokenId> ids;
@@ -81,17 +78,7 @@ Result<std::vector<Prompt>> parse_prompts(const json::Object& body, const Reques
 
 void parse_choices(Fields& fields, const RequestContext& context, CompletionRequest& out) {
   const ApiLimits& limits = context.limits;
-  out.n = static_cast<int>(fields.integer("n", 1, limits.max_n).value_or(1));
-  const auto best_of = fields.integer("best_of", 1, kMaxInt);
-  if (best_of && *best_of < out.n) {
-    fields.fail("best_of", fmt::format("best_of is {}; it must not be below n, which is {}", *best_of, out.n),
-                "out_of_range");
-  } else if (best_of && *best_of > out.n) {
-    fields.fail(
-        "best_of",
-        "best_of above n is not supported: it is not in vLLM's engine any more either; ask for n choices",
-        "unsupported_parameter");
-  }
+  parse_n(fields, limits, out);
   if (out.prompts.size() * static_cast<size_t>(out.n) > limits.max_prompts) {
     fields.fail("n",
                 fmt::format("{} prompts with n = {} are more than {} choices", out.prompts.size(), out.n,

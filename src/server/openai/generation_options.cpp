@@ -247,6 +247,20 @@ void parse_stream(Fields& fields, GenerationOptions& out) {
   if (!inner.ok()) fields.fail("stream_options", inner.error().message, inner.error().type);
 }
 
+void parse_n(Fields& fields, const ApiLimits& limits, GenerationOptions& out) {
+  out.n = static_cast<int>(fields.integer("n", 1, limits.max_n).value_or(1));
+  const auto best_of = fields.integer("best_of", 1, kMaxInt);
+  if (best_of && *best_of < out.n) {
+    fields.fail("best_of", fmt::format("best_of is {}; it must not be below n, which is {}", *best_of, out.n),
+                "out_of_range");
+  } else if (best_of && *best_of > out.n) {
+    fields.fail(
+        "best_of",
+        "best_of above n is not supported: it is not in vLLM's engine any more either; ask for n choices",
+        "unsupported_parameter");
+  }
+}
+
 void note_unknown_fields(const Fields& fields) {
   for (const IgnoredField& ignored : ignored_fields()) fields.know(ignored.name);
   for (const std::string_view name : refused_fields()) fields.know(name);

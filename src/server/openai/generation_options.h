@@ -81,6 +81,8 @@ void parse_prompt_logprobs(Fields& fields, const ApiLimits& limits, GenerationOp
 void parse_scheduling(Fields& fields, GenerationOptions& out);
 // After parse_prompt_logprobs(), which streams do not have.
 void parse_stream(Fields& fields, GenerationOptions& out);
+// And best_of.
+void parse_n(Fields& fields, const ApiLimits& limits, GenerationOptions& out);
 // What no parser asked for is counted and named in the log; the last thing to do with `fields`.
 void note_unknown_fields(const Fields& fields);
 

@@ -242,6 +242,14 @@ TEST_F(ChatRequestTest, LengthsAndLogprobs) {
   EXPECT_EQ(verdict_with(R"("top_logprobs":0)"), "");
   EXPECT_EQ(verdict_with(R"("logprobs":3)"), "400 invalid_type logprobs");
   EXPECT_EQ(verdict_with(R"("n":0)"), "400 out_of_range n");
+  EXPECT_EQ(verdict_with(R"("n":2,"best_of":2)"), "");
+  EXPECT_EQ(verdict_with(R"("n":2,"best_of":1)"), "400 out_of_range best_of");
+  EXPECT_EQ(verdict_with(R"("n":2,"best_of":3)"), "400 unsupported_parameter best_of");
+  EXPECT_EQ(verdict_with(R"("n_predict":0)"), "400 out_of_range n_predict");
+  EXPECT_EQ(with(R"("prompt_logprobs":3)")->sampling.prompt_logprobs, 3);
+  EXPECT_EQ(with(R"("n":1)")->sampling.prompt_logprobs, -1);
+  EXPECT_EQ(verdict_with(R"("prompt_logprobs":21)"), "400 out_of_range prompt_logprobs");
+  EXPECT_EQ(verdict_with(R"("prompt_logprobs":0,"stream":true)"), "400 invalid_value prompt_logprobs");
 }
 
 TEST_F(ChatRequestTest, Continuation) {
