@@ -434,6 +434,24 @@ TEST(Completions, DeadEngineIsToldToHealthChecks) {
   EXPECT_EQ(ask(server.port(), get("/livez"))->status, 200);
 }
 
+// Between the engine's death and the server's end.
+TEST(Completions, ADeadEngineRefusesWhatComesAfterIt) {
+  TestServer server;
+  server.engine().kill("the device is gone");
+  const char* prompt = R"({"prompt":"x","stream":true})";
+  const char* messages = R"({"messages":[{"role":"user","content":"x"}]})";
+  for (const std::string& request :
+       {post("/v1/completions", prompt), post("/v1/chat/completions", messages)}) {
+    const auto answer = ask(server.port(), request);
+    ASSERT_TRUE(answer);
+    EXPECT_EQ(answer->status, 503) << request;
+    EXPECT_EQ(answer->headers.at("retry-after"), "1");
+    EXPECT_THAT(answer->body, HasSubstr(R"("type":"unavailable_error")"));
+    EXPECT_THAT(answer->body, HasSubstr(R"("code":"engine_unavailable")"));
+  }
+  EXPECT_EQ(server.engine().num_reserved(), 0);
+}
+
 TEST(Completions, ManyAtOnceAllGetTheirOwnAnswer) {
   TestServerOptions options;
   options.engine.script = [](const GenerateRequest& request) {

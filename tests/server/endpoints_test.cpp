@@ -67,11 +67,14 @@ TEST(Endpoints, LoadingIsSaidWithItsProgress) {
   TestServerOptions options;
   options.loaded = false;
   TestServer server(std::move(options));
+  constexpr const char* kChat = R"({"messages":[{"role":"user","content":"a"}]})";
   const std::vector<std::string> waiting = {get("/health"),
                                             get("/readyz"),
                                             get("/v1/models"),
                                             get("/v1/models/fake-model"),
                                             post("/v1/completions", R"({"prompt":"a"})"),
+                                            post("/v1/chat/completions", kChat),
+                                            post("/v1/chat/completions/render", kChat),
                                             post("/tokenize", R"({"prompt":"a"})"),
                                             post("/detokenize", R"({"tokens":[1]})")};
   server.load_status().bytes_total = 400U << 20U;

@@ -83,8 +83,8 @@ Result<RequestId> FakeEngine::submit(GenerateRequest request) {
   FakeScript script = options_.script ? options_.script(request) : text_script("Hello from the fake engine.");
   const std::lock_guard lock(mutex_);
   if (refusal_) return Error(*refusal_);
-  if (draining_) return Error{Code::kUnavailable, "the engine is shutting down", {}, {}};
-  if (!totals_.healthy) return Error{Code::kUnavailable, "the engine has failed", {}, {}};
+  if (draining_) return Error{Code::kUnavailable, "the engine is shutting down", {}, "server_shutting_down"};
+  if (!totals_.healthy) return Error{Code::kUnavailable, "the engine has failed", {}, "engine_unavailable"};
   const RequestId id{submitted_.size() + 1};
   SubmittedRequest& seen = submitted_.emplace_back();
   seen = {.id = id,
