@@ -15,7 +15,9 @@ import time
 import unittest
 
 import support
-from support import MODEL, Server, run
+from bad_input.client import Client
+from bad_input.rows import get, post
+from support import MODEL, Server, run, wait_for
 
 
 def stream(server: Server, max_tokens: int) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
@@ -23,6 +25,14 @@ def stream(server: Server, max_tokens: int) -> tuple[http.client.HTTPConnection,
     body = {"prompt": "Hello", "max_tokens": max_tokens, "ignore_eos": True, "stream": True}
     connection.request("POST", "/v1/completions", json.dumps(body), {"Content-Type": "application/json"})
     return connection, connection.getresponse()
+
+
+def listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=5).close()
+    except OSError:
+        return False
+    return True
 
 
 class Life(unittest.TestCase):
@@ -71,6 +81,29 @@ class Life(unittest.TestCase):
             self.assertTrue(answer.read().endswith(b"data: [DONE]\n\n"))
             connection.close()
             self.assertEqual(server.wait(), 0)
+
+    def test_what_comes_while_it_ends_is_refused(self):
+        """A request whose first bytes were there before the signal is read, and told; new connections find nobody."""
+        question = post("/v1/completions", {"prompt": "Hello", "max_tokens": 1})
+        probe = get("/health")
+        with Server("--max-model-len", "16384") as server, Client(server.port) as head, Client(server.port) as body, Client(server.port) as health:
+            connection, answer = stream(server, 15000)
+            self.assertEqual(answer.read(6), b"data: ")
+            for client, data in ((head, question[:20]), (body, question[:-5]), (health, probe[:10])):
+                client.send(data)
+            time.sleep(0.2)  # they are read
+            server.signal()
+            wait_for(lambda: not listens(server.port))
+            time.sleep(0.2)  # the engine is told behind the server's back
+            for client, rest in ((head, question[20:]), (body, question[-5:]), (health, probe[10:])):
+                refused = client.ask(rest)
+                self.assertEqual((refused.status, refused.headers["retry-after"], refused.headers["connection"]), (503, "1", "close"))
+                error = json.loads(refused.body)["error"]
+                self.assertEqual((error["type"], error["code"]), ("unavailable_error", "server_shutting_down"))
+                self.assertTrue(client.closed_within(5))
+            server.signal()  # nobody waits for the stream
+            connection.close()
+            self.assertEqual(server.wait(30), 0)
 
     def test_second_signal_ends_streams(self):
         with Server() as server:
