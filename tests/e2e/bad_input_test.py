@@ -8,7 +8,7 @@ import re
 import time
 import unittest
 
-from bad_input import body, boundaries, chat, completions, wire
+from bad_input import body, boundaries, chat, completions, templates, wire
 from bad_input.client import Answer, Client
 from bad_input.rows import CHAT, COMPLETIONS, CONTEXT, Row, post
 from support import MODEL, Server, ServerCase
@@ -56,7 +56,9 @@ def check(row: Row, answer: Answer) -> None:
             assert error[key] == (wanted or None), f"{key} is {error[key]!r}, not {wanted!r}: {error['message'][:300]}"
 
 
-class Table(ServerCase):
+class Rows(ServerCase):
+    """What sends rows; its subclasses have them."""
+
     flags = ("--max-model-len", str(CONTEXT), "--chat-template", str(pathlib.Path(__file__).with_name("agent_template.jinja")))
 
     @classmethod
@@ -95,6 +97,8 @@ class Table(ServerCase):
             with self.subTest(row.id):
                 self.run_row(row)
 
+
+class Table(Rows):
     def test_table(self):
         before = resident(self.server)
         for rows in (wire.ROWS, body.ROWS, completions.ROWS):
@@ -103,7 +107,8 @@ class Table(ServerCase):
             self.assertLess(resident(self.server) - before, MAX_GROWTH)
 
     def test_boundaries(self):
-        self.run_rows(boundaries.rows(boundaries.completion_fields(CONTEXT - 3), COMPLETIONS, {"prompt": [1, 2, 3], "max_tokens": 1}))
+        prompt = [1, 2, 3, 1, 2, 3]  # something to penalize
+        self.run_rows(boundaries.rows(boundaries.completion_fields(CONTEXT - len(prompt)), COMPLETIONS, {"prompt": prompt, "max_tokens": 1}))
 
     def test_chat(self):
         self.run_rows(chat.ROWS)
@@ -114,6 +119,24 @@ class Table(ServerCase):
         self.assertEqual(status, 200)
         room = CONTEXT - json.loads(answer)["usage"]["prompt_tokens"]
         self.run_rows(boundaries.rows(boundaries.chat_fields(room), CHAT, body))
+
+    def test_two_of_one_name(self):
+        """A client's name for a request is for its own eyes: two that have the same are two requests."""
+        ask = post(COMPLETIONS, {"prompt": [1, 2, 3], "max_tokens": 200, "ignore_eos": True, "stream": True}, "X-Request-Id: twin\r\n")
+        with Client(self.server.port) as one, Client(self.server.port) as two:
+            for client in (one, two):
+                client.send(ask)
+            answers = [client.answer() for client in (one, two)]
+        self.assertEqual([(a.status, a.headers["x-request-id"]) for a in answers], [(200, "twin")] * 2)
+        self.assertTrue(all(a.body.endswith(b"data: [DONE]\n\n") for a in answers))
+        self.assertEqual(len({json.loads(a.body.split(b"\n")[0][6:])["id"] for a in answers}), 2)
+
+
+class OwnTemplates(Rows):
+    flags = (*Rows.flags, "--trust-request-chat-template")
+
+    def test_templates(self):
+        self.run_rows(templates.ROWS)
 
 
 if __name__ == "__main__":

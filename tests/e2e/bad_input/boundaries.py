@@ -22,6 +22,7 @@ class Field:
     slow: tuple[float, ...] = ()  # inside the range, and not to be sent: they would run for long, or not at all
     with_: tuple[tuple[str, object], ...] = ()  # fields that it needs beside it
     over: str = ""  # the param where a whole number is above max; "": its own name
+    alias_of: str = ""  # another server's name for this field, which must not be there as well
 
     def allows(self, value: float) -> bool:
         if self.whole and isinstance(value, float) and (value != math.trunc(value) or abs(value) > 2**53):
@@ -37,6 +38,36 @@ class Flag:
     with_: tuple[tuple[str, object], ...] = ()
 
 
+def penalties() -> list[Field]:
+    on = (("repetition_penalty", 1.5),)
+    return [
+        *[Field(name, False, -2, 2) for name in ("presence_penalty", "frequency_penalty")],
+        *[Field(name, False, 0, 100, open_min=True, never=(5e-324,)) for name in ("repetition_penalty", "repeat_penalty")],
+        *[Field(name, True, -1, INT32, with_=on) for name in ("penalty_last_n", "repeat_last_n")],
+        Field("min_tokens", True, 0, 1),  # of a max_tokens of 1
+    ]
+
+
+def stages() -> list[Field]:
+    """llama-server's; what turns a stage on stands beside its other parameters."""
+    dry, xtc, mirostat = (("dry_multiplier", 1),), (("xtc_probability", 1),), (("mirostat", 2),)
+    return [
+        Field("dry_multiplier", False, 0, 100),
+        Field("dry_base", False, 1, 100, with_=dry),
+        Field("dry_allowed_length", True, 1, INT32, with_=dry),
+        Field("dry_penalty_last_n", True, -1, INT32, with_=dry),
+        Field("typical_p", False, 0, 1, open_min=True, never=(5e-324,)),
+        Field("top_n_sigma", False, -1, 1000),
+        Field("xtc_probability", False, 0, 1, with_=(("xtc_threshold", 0),)),
+        Field("xtc_threshold", False, 0, 1, with_=xtc),
+        Field("dynatemp_range", False, 0, 2),
+        Field("dynatemp_exponent", False, 0, 100, with_=(("dynatemp_range", 1),)),
+        Field("mirostat", True, 0, 2),
+        Field("mirostat_tau", False, 0, 100, with_=mirostat),
+        Field("mirostat_eta", False, 0, 1, with_=mirostat),
+    ]
+
+
 def sampling(max_tokens: int) -> list[Field | Flag]:
     """What both endpoints have; `max_tokens`: what the context leaves beside the prompt."""
     return [
@@ -47,16 +78,24 @@ def sampling(max_tokens: int) -> list[Field | Flag]:
         Field("top_k", True, -1, INT32),
         Field("seed", True, -INT64 - 1, INT64),
         Field("n", True, 1, 8),
+        Field("best_of", True, 1, 1),  # of an n of 1
+        Field("prompt_logprobs", True, 0, 20),
         Field("truncate_prompt_tokens", True, -1, INT32, never=(0,)),
         Field("priority", True, -INT32 - 1, INT32),
         Field("timeout", False, 0, 604800, open_min=True, slow=(5e-324,)),
-        *[Flag(name) for name in ("stream", "echo", "ignore_eos", "include_stop_str_in_output", "skip_special_tokens", "add_special_tokens",
-                                  "return_token_ids", "return_tokens_as_token_ids")],
+        *penalties(),
+        *stages(),
+        *[Flag(name) for name in ("stream", "echo", "ignore_eos", "include_stop_str_in_output", "no_stop_trim", "skip_special_tokens",
+                                  "add_special_tokens", "return_token_ids", "return_tokens_as_token_ids")],
     ]
 
 
 def completion_fields(max_tokens: int) -> list[Field | Flag]:
-    return [*sampling(max_tokens), Field("logprobs", True, 0, 5)]
+    return [
+        *sampling(max_tokens),
+        *[Field(name, True, 0, 20) for name in ("logprobs", "n_probs")],
+        Field("n_predict", True, -1, max_tokens, never=(0,), slow=(-1, max_tokens, max_tokens - 1), over="max_tokens", alias_of="max_tokens"),
+    ]
 
 
 def chat_fields(max_tokens: int) -> list[Field | Flag]:
@@ -108,7 +147,8 @@ def rows(fields: list[Field | Flag], path: str, base: dict) -> list[Row]:
     made = []
     for field in fields:
         texts = dict(ODD) if isinstance(field, Flag) else {**ODD, **near(field)}
-        others = {**{k: v for k, v in base.items() if k != field.name}, **dict(field.with_)}
+        shadowed = {field.name, field.alias_of} if isinstance(field, Field) else {field.name}
+        others = {**{k: v for k, v in base.items() if k not in shadowed}, **dict(field.with_)}
         start = "{" + post(path, others).split(b"\r\n\r\n{", 1)[1].decode()[:-1]
         for text, value in texts.items():
             if isinstance(field, Field) and value in field.slow:

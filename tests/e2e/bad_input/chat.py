@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bad_input.rows import CHAT, CONTEXT, IRE, Row, chat, fields_rows, post
+from bad_input.rows import CHAT, CONTEXT, FORMATS, GRAMMARS, IRE, Row, chat, fields_rows, post
 
 HELLO = {"role": "user", "content": "Hi"}
 FUNCTION = {"name": "f", "parameters": {"type": "object", "properties": {}}}
@@ -81,14 +81,20 @@ MESSAGES = [
 FIELDS = [
     *one("65", "max_tokens", {"0": 0, "-1": -1, "1.5": 1.5, "'5'": "5", "2^63": 2**63}),
     *one("65", "max_completion_tokens", {"-1": -1, "1.5": 1.5, "'5'": "5", "2^63": 2**63}),
+    *fine("66", {"two lengths": {"max_tokens": 100_000, "max_completion_tokens": 1}}),  # the second counts, as in vLLM
+    Row("66 two lengths, one of them wrong", chat(max_completion_tokens="x"), 400, "invalid_type", "max_completion_tokens"),
     *one("67", "temperature", {"-0.1": -0.1, "2.1": 2.1, "'hot'": "hot", "1e308": 1e308}),
     *one("68", "top_p", {"0": 0, "1.1": 1.1, "'1'": "1"}),
     *one("69", "n", {"0": 0, "-1": -1, "9": 9, "129": 129, "2^31": 2**31}),
+    Row("70 chat best_of above n", chat(n=2, best_of=3), 400, "unsupported_parameter", "best_of"),
+    Row("70 chat best_of below n", chat(n=2, best_of=1), 400, "out_of_range", "best_of"),
+    Row("74 chat prompt_logprobs with stream", chat(prompt_logprobs=1, stream=True), 400, None, "prompt_logprobs"),
     *fine("71", {"n with stream": {"n": 2, "stream": True}}),
     *one("73", "top_logprobs", {"21": 21, "-1": -1, "'x'": "x"}),
     Row("73 top_logprobs without logprobs", chat(top_logprobs=3), 400, None, "top_logprobs"),
     *one("73", "logprobs", {"5": 5, "'true'": "true"}),
-    *one("75", "logit_bias", {"out of vocabulary": {"100000": 1}, "key abc": {"abc": 1}, "value 101": {"1": 101}, "a list": [1]}),
+    *one("75", "logit_bias", {"out of vocabulary": {"100000": 1}, "key abc": {"abc": 1}, "value text": {"1": "x"}, "a list": [1]}),
+    *fine("75", {"chat logit_bias 101": {"logit_bias": {"1": 101}}}),
     *one("76", "stop_token_ids", {"out of vocabulary": [100_000], "-1": [-1]}),
     *one("77", "stop", {"17": [str(i) for i in range(17)], "number": 123, "empty": ""}),
     *one("79", "stream", {"'true'": "true", "1": 1}),
@@ -110,6 +116,9 @@ FIELDS = [
     *one("59", "documents", {"a text": "x", "texts": ["x"]}),
     Row("59 two ways to end the prompt", chat(continue_final_message=True, add_generation_prompt=True), 400, None, "continue_final_message"),
     *one("81", "modalities", {"audio": ["audio"]}),
+    *one("81", "response_format", FORMATS, "unsupported_parameter"),
+    *fine("81", {"chat response_format text": {"response_format": {"type": "text"}}}),
+    *[row for name, value in GRAMMARS.items() for row in one("81", name, {"chat": value}, "unsupported_parameter")],
     *fine("89", {"chat unknown field": {"frobnicate": 1}, "user": {"user": "u"}, "metadata": {"metadata": {"a": "b"}}}),
 ]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bad_input.rows import COMPLETIONS, CONTEXT, Row, completion, fields_rows, post
+from bad_input.rows import COMPLETIONS, CONTEXT, FORMATS, GRAMMARS, Row, completion, fields_rows, post
 
 VOCAB = 512  # of the tiny model
 MIB = 1 << 20
@@ -11,6 +11,13 @@ LONG = {
     "A": "A" * (4 * MIB), "spaces": " " * (4 * MIB), "newlines": "\n" * (3 * MIB), "CJK": "汉" * (4 * MIB // 3),
     "combining marks": "e" + "\u0301" * (2 * MIB), "family emoji": "👨\u200d👩\u200d👧" * (4 * MIB // 18), "digits": "7" * (4 * MIB),
     "punctuation": "!?" * (2 * MIB), "mixed case": "aB" * (2 * MIB), "NUL": "\0" * (MIB // 2), "special tokens": "<|im_end|>" * (MIB // 3),
+}
+# Other things that would change the answer and are not built.
+UNBUILT: dict[str, object] = {
+    "logprob_token_ids": [1], "logits_processors": ["x"], "prompt_embeds": "AAAA", "input_embeds": [[0.5]], "thinking_token_budget": 5,
+    "truncation_side": "right", "kv_transfer_params": {"a": 1}, "lora": [{"id": 0, "scale": 1}], "lora_path": "x", "adaptive_target": 0.5,
+    "post_sampling_probs": True, "response_fields": ["content"], "session_params": {"id": "x"}, "return_hidden_states": True,
+    "custom_logit_processor": "x", "repetition_detection": {"max_pattern_size": 5},
 }
 
 
@@ -75,18 +82,34 @@ SAMPLING = [
     *one("74", "logprobs", {"over the cap": 21, "-2": -2, "'1'": "1", "1.5": 1.5, "true": True}),
     *one("74", "prompt_logprobs", {"100": 100, "-2": -2, "'x'": "x"}),
     *one("75", "logit_bias", {"id out of vocabulary": {str(VOCAB): 1}, "id 2^31": {str(2**31): 1}, "id -1": {"-1": 1}, "key abc": {"abc": 1},
-                              "key 1.5": {"1.5": 1}, "empty key": {"": 1}, "value 101": {"1": 101}, "value -101": {"1": -101},
-                              "value text": {"1": "x"}, "value null": {"1": None},
-                              "10,000 entries": {str(i): 1 for i in range(10_000)}, "a list": [1], "a number": 7}),
+                              "key 1.5": {"1.5": 1}, "empty key": {"": 1}, "key with a space": {" 1": 1}, "key +1": {"+1": 1},
+                              "value text": {"1": "x"}, "value null": {"1": None}, "value list": {"1": [1]}, "value true": {"1": True},
+                              "10,000 entries": {str(i): 1 for i in range(10_000)}, "1,025 pairs": [[1, 1]] * 1025, "a list": [1],
+                              "a pair of three": [[1, 1, 1]], "a pair of texts": [["1", 1]], "a pair with true": [[1, True]],
+                              "a pair out of vocabulary": [[VOCAB, 1]], "a pair of 1.5": [[1.5, 1]], "a number": 7, "a text": "1"}),
+    *fine("75", {f"logit_bias {name}": {"logit_bias": value} for name, value in {
+        "101": {"1": 101}, "-101": {"1": -101}, "1e308": {"1": 1e308}, "-1e308": {"1": -1e308}, "last id": {str(VOCAB - 1): 1}, "none": {},
+        "no pairs": [], "1,024 pairs": [[1, 1]] * 1024, "a pair with false": [[1, False]], "a whole double": [[1.0, 1]],
+        "every token": {str(i): -100 for i in range(VOCAB)}}.items()}),  # beyond 100: brought into range, as in vLLM
     *one("76", "stop_token_ids", {"out of vocabulary": [VOCAB], "-1": [-1], "2^31": [2**31], "2^63": [2**63], "text": ["a"], "number": 5,
                                   "10,000": [1] * 10_000}),
     Row("76 stop_token_ids out of vocabulary with min_tokens", completion(stop_token_ids=[999_999], min_tokens=1), 400, None, None,
         comment="the request that took down fleets"),
     *one("76", "allowed_token_ids", {"out of vocabulary": [VOCAB], "-1": [-1], "text": ["a"], "none": []} | {"number": 5},
          comment="none: vLLM refuses it as well"),
+    *fields_rows("76", completion, "allowed_token_ids", {name: {"allowed_token_ids": [5, 6], **fields} for name, fields in {
+        "allowed and never": {"logit_bias": [[5, False], [6, False]]}, "in a stream": {"logit_bias": [[5, False], [6, False]], "stream": True},
+        "allowed and an end that is too early": {"min_tokens": 1, "stop_token_ids": [5, 6]}}.items()}, "invalid_value"),
+    Row("76 every token is never drawn", completion(logit_bias=[[i, False] for i in range(VOCAB)]), 400, "invalid_value", "logit_bias"),
+    *fine("76", {"one is left": {"logit_bias": [[i, False] for i in range(VOCAB - 1)], "allowed_token_ids": [VOCAB - 2, VOCAB - 1]},
+                 "nothing is left and nothing drawn": {"max_tokens": 0, "echo": True, "allowed_token_ids": [5], "logit_bias": [[5, False]]}}),
     *one("77", "stop", {"5 MB": "a" * 5_000_000, "17 strings": [str(i) for i in range(17)], "empty": "", "an empty one": ["a", ""], "number": 123,
                         "nested": [["a"]], "object": {}, "[null]": [None], "257 bytes": "a" * 257}),
-    *one("77", "bad_words", {"number": 1, "[1]": [1], "object": {"a": 1}}),
+    *one("77", "bad_words", {"number": 1, "[1]": [1], "object": {"a": 1}, "empty": [""], "257 words": ["a"] * 257, "257 bytes": ["a" * 257]}),
+    *one("77", "dry_sequence_breakers", {"number": 1, "[1]": [1], "empty": [""], "65": ["a"] * 65, "41 bytes": ["a" * 41]}),
+    *fine("77", {"no breakers": {"dry_multiplier": 1, "dry_sequence_breakers": []}, "a text as breaker": {"dry_sequence_breakers": "x"},
+                 "a penalty beyond any number": {"prompt": [1, 2] * 200, "dry_multiplier": 100, "dry_base": 100, "dry_allowed_length": 1,
+                                                 "dry_sequence_breakers": [], "repetition_penalty": 100, "temperature": 0}}),
     *one("78", "seed", {"2^63": 2**63, "1.5": 1.5, "'x'": "x", "true": True, "-2^63-1": -(2**63) - 1}),
     *one("79", "stream", {"'true'": "true", "1": 1, "[]": []}),
     *fine("79", {"stream null": {"stream": None}, "stream": {"stream": True}}),
@@ -103,8 +126,10 @@ SAMPLING = [
 ]
 
 OTHER = [
-    *one("81", "response_format", {"xml": {"type": "xml"}, "no schema": {"type": "json_schema"}, "a number": 123,
-                                   "schema a number": {"type": "json_schema", "json_schema": {"name": "x", "schema": 123}}}),
+    *one("81", "response_format", FORMATS, "unsupported_parameter"),
+    *fine("81", {"response_format text": {"response_format": {"type": "text"}}, "response_format null": {"response_format": None}}),
+    *[row for name, value in GRAMMARS.items() for row in one("81", name, {"": value}, "unsupported_parameter")],
+    *[row for name, value in UNBUILT.items() for row in one("89", name, {"": value}, "unsupported_parameter")],
     *fine("89", {"an unknown field": {"frobnicate": {"a": [1, 2]}}, "user": {"user": "u"}, "a prototype": {"__proto__": {"x": 1}},
                  "1,000 unknown fields": {f"x{i}": i for i in range(1000)}}),
     # vLLM ignores them.

@@ -1,5 +1,22 @@
 """One bad (or odd, but good) request and the answer it must get. The tables are beside this file: body.py, wire.py, completions.py,
-chat.py, keys.py; boundaries.py makes rows for every field that has a range."""
+chat.py, templates.py; boundaries.py makes rows for every field that has a range. A row's number is that of a kind of mistake. What is no
+single request to a server at rest has its number here and its test elsewhere:
+
+36-38   slow and silent clients                 security_test.py Slow; tests/server/http_connection_test.cpp
+40      pipelines                               security_test.py Odd; http_connection_test.cpp
+41-44   keys                                    security_test.py Keys
+82-86   what a grammar would have to be         no grammars: the 81 rows refuse every way to ask for one by name
+92      a full queue: 429                       serving_core_test.py FullQueue; security_test.py Odd; tests/server/scheduling_test.cpp
+93      as many as a key may have: 429          security_test.py Keys
+94      shutting down: 503, closed              server_life_test.py test_what_comes_while_it_ends_is_refused
+95      the engine has failed: 503              tests/server/completions_test.cpp ADeadEngineRefusesWhatComesAfterIt, DeadEngineIsToldToHealthChecks
+96      still loading: 503                      tests/server/endpoints_test.cpp LoadingIsSaidWithItsProgress
+97      too late, waiting or running            serving_core_test.py Deadlines (and a row here)
+98      an error in a stream: an event, [DONE]  tests/server/completions_test.cpp EngineErrorInMidStreamIsAnEvent, chat_test.cpp
+                                                ErrorsBeforeAndInAStream; server_life_test.py test_shutdown_timeout_ends_streams
+99      clients that leave                      http_connection_test.cpp FreesItsPlace; invariants_test.py
+100     two requests of one name at a time      bad_input_test.py test_two_of_one_name
+"""
 
 from __future__ import annotations
 
@@ -29,6 +46,21 @@ class Row:
 
     def statuses(self) -> tuple[int, ...]:
         return self.status if isinstance(self.status, tuple) else (self.status,)
+
+
+# What would have to be kept to by a grammar. There are none, and an answer that keeps to nothing is no answer: refused by name.
+SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}}
+FORMATS = {
+    "json_object": {"type": "json_object"}, "json_schema": {"type": "json_schema", "json_schema": {"name": "x", "schema": SCHEMA}},
+    "no schema": {"type": "json_schema"}, "schema a number": {"type": "json_schema", "json_schema": {"name": "x", "schema": 123}},
+    "structural_tag": {"type": "structural_tag", "format": {}}, "grammar": {"type": "grammar", "grammar": "root ::= \"a\""},
+    "xml": {"type": "xml"}, "no type": {}, "a number": 123, "a text": "json_object", "a list": ["json_object"],
+}
+GRAMMARS: dict[str, object] = {
+    "guided_json": SCHEMA, "guided_regex": "[a-z]+", "guided_choice": ["yes", "no"], "guided_grammar": "root ::= \"a\"",
+    "guided_json_object": True, "structured_outputs": {"json": SCHEMA}, "grammar": "root ::= \"a\"", "json_schema": {},
+    "regex": "[a-z]+", "ebnf": "root ::= \"a\"",
+}
 
 
 def request(method: str, path: str, headers: str = "", body: bytes | str = b"", host: str = "localhost") -> bytes:
