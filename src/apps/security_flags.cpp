@@ -155,7 +155,7 @@ void add_key_flags(CLI::App& command, SecurityFlags& flags, http::Options& http)
   command
       .add_option("--admin-api-key", flags.admin_api_keys,
                   "A key for everything, also for what changes the server's state (/reset_prefix_cache, "
-                  "/start_profile, /stop_profile); default: $PEGAINFER_ADMIN_API_KEY")
+                  "/flush_cache, /start_profile, /stop_profile), which no other key is enough for")
       ->allow_extra_args(false)
       ->group(kSecurityGroup);
   command
@@ -226,9 +226,9 @@ void add_security_flags(CLI::App& command, SecurityFlags& flags, http::Options& 
 
 Status apply_security_flags(const SecurityFlags& flags, http::Options& http) {
   ASSIGN_OR_RETURN(http.keys, collect_keys(flags));
-  if (http.limits.max_requests_per_client > 0 && !http.keys.any())
+  if (http.limits.max_requests_per_client > 0 && !http.keys.needs_key())
     return invalid_argument(
-        "--max-requests-per-key counts by API key, and there is none: give --api-key-file or --api-key",
+        "--max-requests-per-key counts by API key, and clients need none: give --api-key-file or --api-key",
         "max-requests-per-key");
   if (!flags.certificate_key.empty() && flags.certificate.empty())
     return invalid_argument("--ssl-keyfile needs --ssl-certfile", "ssl-keyfile");

@@ -12,13 +12,18 @@ std::string choice(int value, const char* unit) {
 }
 
 std::string sampling(const openai::SamplingDefaults& d) {
-  return fmt::format("temperature {}, top_p {}, top_k {}, min_p {}", d.temperature.value_or(1.0),
-                     d.top_p.value_or(1.0), d.top_k.value_or(0), d.min_p.value_or(0.0));
+  return fmt::format("temperature {}, top_p {}, top_k {}, min_p {}, repetition_penalty {}",
+                     d.temperature.value_or(1.0), d.top_p.value_or(1.0), d.top_k.value_or(0),
+                     d.min_p.value_or(0.0), d.repetition_penalty.value_or(1.0));
 }
 
 std::string access(const http::Options& http) {
-  std::string out = http.keys.any() ? "by API key" : "no API key: whoever reaches the address is answered";
-  if (http.keys.several_clients()) out += ", caches and places by client";
+  std::string out =
+      http.keys.needs_key() ? "by API key"
+      : http.keys.any()
+          ? "no API key but for what changes the server: whoever reaches the address is answered"
+          : "no API key: whoever reaches the address is answered";
+  if (http.keys.needs_key() && http.keys.several_clients()) out += ", caches and places by client";
   if (http.tls) out += "; TLS";
   if (!http.cors.origins.empty()) out += fmt::format("; pages of {}", fmt::join(http.cors.origins, ", "));
   return out;

@@ -27,6 +27,7 @@ void log_generation_defaults(const GenerationDefaults& g) {
   add("top_p", g.top_p);
   add("top_k", g.top_k);
   add("min_p", g.min_p);
+  add("repetition_penalty", g.repetition_penalty);
   if (!text.empty()) LOG_INFO("defaults of requests, by the model's generation_config: {}", text);
 }
 

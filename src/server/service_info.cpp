@@ -45,6 +45,7 @@ json::Object default_params(const ServedModel& model) {
           {"top_k", d.top_k.value_or(0)},
           {"top_p", d.top_p.value_or(1.0)},
           {"min_p", d.min_p.value_or(0.0)},
+          {"repeat_penalty", d.repetition_penalty.value_or(1.0)},
           {"n_predict", -1},
           {"max_tokens", -1},
           {"n_keep", 0},

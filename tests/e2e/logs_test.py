@@ -45,7 +45,7 @@ class Text(support.ServerCase):
         text = self.server.stderr()
         self.assertRegex(text, rf"serving at {self.server.url} after \d")
         for line in (r"model +\S+ \(LlamaForCausalLM\), in \w+", r"device +\S", r"KV cache +\d+ tokens .*: \d+\.\d requests of full length, \d+ tokens",
-                     r"limits +.* 4096 may wait", r"sampling +temperature \d", r"access +"):
+                     r"limits +.* 4096 may wait", r"sampling +temperature \d.*, repetition_penalty 1 ", r"access +"):
             self.assertRegex(text, "info +" + line)
 
     def test_access_log(self):

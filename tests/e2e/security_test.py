@@ -180,6 +180,7 @@ class KeyFlags(unittest.TestCase):
             self.assertIn("--api-key-file", self.refused("--api-key-file", folder + "/none") + "--api-key-file")
         self.assertNotIn("secret-key", self.refused("--api-key", "secret-key", "--admin-api-key", "secret-key"))
         self.assertIn("--max-requests-per-key", self.refused("--max-requests-per-key", "3"))
+        self.assertIn("--max-requests-per-key", self.refused("--max-requests-per-key", "3", "--admin-api-key", "k"))
         self.assertIn("public-path", self.refused("--api-key", "k", "--public-path", "/reset_prefix_cache") + "public-path")
         self.assertIn("/nothing", self.refused("--public-path", "/nothing"))
         self.assertIn("--ssl-certfile", self.refused("--ssl-keyfile", "/dev/null"))
@@ -206,8 +207,11 @@ class KeyFlags(unittest.TestCase):
             self.assertEqual(client.ask(post("/reset_prefix_cache", b"", bearer(ADMIN))).status, 200)
 
     def test_other_machines_without_a_key(self):
-        with Server("--host", "0.0.0.0") as server:
-            self.assertIn("without an API key", server.stderr())
+        # An administrator's key keeps nobody from the rest.
+        for flags in ((), ("--admin-api-key", ADMIN)):
+            with Server("--host", "0.0.0.0", *flags) as server:
+                self.assertIn("without an API key", server.stderr())
+                self.assertRegex(server.stderr(), "access +no API key")
         with KeyServer("--host", "0.0.0.0", "--api-key", USER, key=USER) as server:
             self.assertIn("without TLS", server.stderr())
 

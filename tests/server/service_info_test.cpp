@@ -44,6 +44,7 @@ TEST(ServiceInfo, LoadCountsWhatIsUnderWay) {
 TEST(ServiceInfo, TellsOfModelAndLimitsUnderOthersNames) {
   TestServerOptions options;
   options.defaults.temperature = 0.25;
+  options.defaults.repetition_penalty = 1.5;
   options.watching.metrics = [] { return std::string(); };
   TestServer server(std::move(options));
   for (const char* path : {"/server_info", "/get_server_info"}) {
@@ -63,6 +64,7 @@ TEST(ServiceInfo, TellsOfModelAndLimitsUnderOthersNames) {
   const json::Value props = ask_json(server, "/props");
   EXPECT_EQ(props.at("default_generation_settings").at("n_ctx"), 2048);
   EXPECT_EQ(props.at("default_generation_settings").at("params").at("temperature"), 0.25);
+  EXPECT_EQ(props.at("default_generation_settings").at("params").at("repeat_penalty"), 1.5);
   EXPECT_EQ(props.at("total_slots"), 8);
   EXPECT_EQ(props.at("endpoint_metrics"), true);
   EXPECT_EQ(props.at("chat_template"), json::Value(fake_chat_model().plain->source()));

@@ -41,6 +41,8 @@ class ApiKeys {
   [[nodiscard]] std::optional<Response> refuse(const Client& client, const Route* route) const;
 
   [[nodiscard]] bool any() const { return !keys_.empty(); }
+  // Whether what is not an administrator's needs a key, too: an administrator's key alone leaves it open.
+  [[nodiscard]] bool needs_key() const { return needs_key_; }
   // Clients by name are kept apart (their caches, their places): there is more than one.
   [[nodiscard]] bool several_clients() const { return several_clients_; }
 

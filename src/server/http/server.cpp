@@ -131,8 +131,7 @@ Status HttpServer::Impl::open_unix() {
 }
 
 void HttpServer::Impl::warn_if_exposed() const {
-  const bool keys = context.options.keys.any();
-  if (!keys) {
+  if (!context.options.keys.needs_key()) {
     LOG_WARN(
         "listening on {}, which other machines may reach, without an API key: whoever reaches it can use it. "
         "--api-key-file sets keys, --host 127.0.0.1 keeps it to this machine",

@@ -68,6 +68,8 @@ TEST(ApiKeys, WithoutKeysEverythingIsOpen) {
 
 TEST(ApiKeys, AnAdministratorsKeyAloneGuardsWhatChangesTheServer) {
   const ApiKeys keys = *ApiKeys::create({}, {{"root", "key-r"}});
+  EXPECT_TRUE(keys.any());
+  EXPECT_FALSE(keys.needs_key());
   EXPECT_EQ(status(keys, Request{}, &kKey), 200);
   EXPECT_EQ(status(keys, Request{}, &kAdmin), 401);
   EXPECT_EQ(status(keys, with("x-api-key", "key-r"), &kAdmin), 200);
@@ -75,6 +77,7 @@ TEST(ApiKeys, AnAdministratorsKeyAloneGuardsWhatChangesTheServer) {
 
 TEST(ApiKeys, WithoutAnAdministratorNobodyChangesTheServer) {
   const ApiKeys keys = *ApiKeys::create({{"alice", "key-a"}}, {});
+  EXPECT_TRUE(keys.needs_key());
   EXPECT_EQ(status(keys, with("x-api-key", "key-a"), &kAdmin), 403);
   EXPECT_FALSE(keys.several_clients());
 }
