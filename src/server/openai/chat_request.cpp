@@ -20,7 +20,6 @@ constexpr int64_t kMaxInt = std::numeric_limits<int32_t>::max();
 constexpr size_t kMaxTools = 128;
 constexpr size_t kMaxDocuments = 1024;
 constexpr size_t kMaxTemplateBytes = 1U << 20U;
-constexpr size_t kMaxUserBytes = 64U << 10U;
 
 // What chat_template_kwargs may not say: the request has fields of its own for it, or it is the template's.
 constexpr std::array<std::string_view, 16> kReserved{
@@ -146,25 +145,28 @@ void parse_continuation(Fields& fields, ChatRequest& out) {
 // max_completion_tokens wins over max_tokens, as in vLLM; with neither the rest of the context is there.
 void parse_length(Fields& fields, ChatRequest& out) {
   const auto completion = fields.integer("max_completion_tokens", 1, kMaxInt);
+  const std::string_view name =
+      completion ? "max_completion_tokens" : fields.either("max_tokens", "n_predict");
   if (completion) {
     out.max_tokens_given = true;
     out.sampling.max_tokens = static_cast<int>(*completion);
   } else if (!out.max_tokens_given) {
     out.sampling.max_tokens = static_cast<int>(kMaxInt);
   } else if (out.sampling.max_tokens == 0 && fields.ok()) {
-    const std::string_view name = fields.either("max_tokens", "n_predict");
     fields.fail(name, fmt::format("{} is 0; it must be at least 1", name), "out_of_range");
   }
-  if (completion && out.sampling.min_tokens > *completion && fields.ok())
-    fields.fail("min_tokens",
-                fmt::format("min_tokens is {}; it must not be above max_completion_tokens, which is {}",
-                            out.sampling.min_tokens, *completion),
-                "out_of_range");
+  check_min_tokens(fields, name, out.sampling);
 }
 
 void parse_logprobs(Fields& fields, const ApiLimits& limits, ChatRequest& out) {
   out.logprobs = fields.flag("logprobs", false);
-  const auto top = fields.integer("top_logprobs", 0, limits.max_logprobs);
+  auto top = fields.integer("top_logprobs", 0, limits.max_logprobs);
+  // llama-server's name for both; 0 is none there.
+  const auto n_probs = fields.integer("n_probs", 0, limits.max_logprobs);
+  if (!top && n_probs.value_or(0) > 0) {
+    top = n_probs;
+    out.logprobs = true;
+  }
   if (top.value_or(0) > 0 && !out.logprobs && fields.ok())
     fields.fail("top_logprobs", "top_logprobs needs logprobs to be true");
   out.top_logprobs = static_cast<int>(top.value_or(0));
@@ -173,12 +175,13 @@ void parse_logprobs(Fields& fields, const ApiLimits& limits, ChatRequest& out) {
 
 // Fields that are ignored still have a size.
 void check_ignored(Fields& fields) {
+  constexpr size_t kMaxBytes = 64U << 10U;
   const json::Value* user = fields.find("user");
-  if (user != nullptr && user->is_string() && user->get_string().size() > kMaxUserBytes)
-    fields.fail("user", fmt::format("user has more than {} bytes", kMaxUserBytes), "out_of_range");
+  if (user != nullptr && user->is_string() && user->get_string().size() > kMaxBytes)
+    fields.fail("user", fmt::format("user has more than {} bytes", kMaxBytes), "out_of_range");
   const json::Value* metadata = fields.find("metadata");
-  if (metadata != nullptr && json::dump(*metadata).size() > kMaxUserBytes)
-    fields.fail("metadata", fmt::format("metadata has more than {} bytes", kMaxUserBytes), "out_of_range");
+  if (metadata != nullptr && json::dump(*metadata).size() > kMaxBytes)
+    fields.fail("metadata", fmt::format("metadata has more than {} bytes", kMaxBytes), "out_of_range");
   const json::Value* modalities = fields.find("modalities");
   if (modalities == nullptr) return;
   const json::Array* list = modalities->if_array();
@@ -233,7 +236,8 @@ Result<ChatRequest> parse_chat(std::string_view body, const RequestContext& cont
   check_ignored(fields);
   if (!fields.ok()) return fields.error();
   for (const char* name : {"model", "messages", "tools", "tool_choice", "functions", "function_call",
-                           "documents", "chat_template", "chat_template_kwargs", "reasoning_effort"})
+                           "documents", "chat_template", "chat_template_kwargs", "reasoning_effort",
+                           "return_token_strs"})  // the last is of /tokenize, which takes chats, too
     fields.know(name);
   note_unknown_fields(fields);
   return out;

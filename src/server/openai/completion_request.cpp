@@ -96,19 +96,14 @@ void parse_output(Fields& fields, const RequestContext& context, CompletionReque
   if (out.logprobs < 0 && n_probs.value_or(0) > 0) out.logprobs = static_cast<int>(*n_probs);
   parse_prompt_logprobs(fields, limits, out);
   out.add_special_tokens = fields.flag("add_special_tokens", true);
-  if (out.sampling.max_tokens == 0 && !out.echo && fields.ok()) {
-    const std::string_view name = fields.either("max_tokens", "n_predict");
-    fields.fail(name,
-                fmt::format("{} is 0; it must be at least 1 unless echo asks for the prompt alone", name),
+  const std::string_view max_name = fields.either("max_tokens", "n_predict");
+  if (out.sampling.max_tokens == 0 && !out.echo && fields.ok())
+    fields.fail(max_name,
+                fmt::format("{} is 0; it must be at least 1 unless echo asks for the prompt alone", max_name),
                 "out_of_range");
-  }
+  check_min_tokens(fields, max_name, out.sampling);
   out.sampling.logprobs = out.logprobs;
   out.sampling.prompt_logprobs = std::max(out.echo ? out.logprobs : -1, out.prompt_logprobs);
-  if (out.sampling.min_tokens > out.sampling.max_tokens && fields.ok())
-    fields.fail("min_tokens",
-                fmt::format("min_tokens is {}; it must not be above max_tokens, which is {}",
-                            out.sampling.min_tokens, out.sampling.max_tokens),
-                "out_of_range");
 }
 
 }  // namespace

@@ -94,11 +94,6 @@ void parse_length(Fields& fields, const RequestContext& context, GenerationOptio
   s.stop_token_ids =
       fields.token_ids("stop_token_ids", context.engine.vocab_size, context.limits.max_stop_token_ids);
   s.min_tokens = static_cast<int>(fields.integer("min_tokens", 0, kMaxInt).value_or(0));
-  if (out.max_tokens_given && s.min_tokens > s.max_tokens)
-    fields.fail("min_tokens",
-                fmt::format("min_tokens is {}; it must not be above {}, which is {}", s.min_tokens, name,
-                            s.max_tokens),
-                "out_of_range");
 }
 
 float number_or(Fields& fields, std::string_view name, NumberRange range, float otherwise) {
@@ -168,7 +163,7 @@ void parse_sampling(Fields& fields, const RequestContext& context, GenerationOpt
   s.top_k = static_cast<int>(fields.integer("top_k", -1, kMaxInt).value_or(d.top_k.value_or(0)));
   if (const auto seed =
           fields.integer("seed", std::numeric_limits<int64_t>::min(), std::numeric_limits<int64_t>::max()))
-    s.seed = static_cast<uint64_t>(*seed);
+    if (*seed != -1) s.seed = static_cast<uint64_t>(*seed);  // -1 is none, as in vLLM and llama-server
   parse_length(fields, context, out);
   parse_penalties(fields, d, s);
   parse_token_rules(fields, context, out);
@@ -186,7 +181,7 @@ void parse_text_options(Fields& fields, const RequestContext& context, Generatio
   if (const auto keep = fields.integer("truncate_prompt_tokens", -1, kMaxInt)) {
     if (*keep == 0)
       fields.fail("truncate_prompt_tokens", "truncate_prompt_tokens is 0; it must be -1 or at least 1");
-    out.truncate_prompt_tokens = *keep == -1 ? context.engine.max_model_len : static_cast<int>(*keep);
+    out.truncate_prompt_tokens = static_cast<int>(*keep);
   }
 }
 
@@ -194,6 +189,14 @@ void parse_prompt_logprobs(Fields& fields, const ApiLimits& limits, GenerationOp
   out.prompt_logprobs =
       static_cast<int>(fields.integer("prompt_logprobs", 0, limits.max_logprobs).value_or(-1));
   out.sampling.prompt_logprobs = out.prompt_logprobs;
+}
+
+void check_min_tokens(Fields& fields, std::string_view max_name, const SamplingParams& sampling) {
+  if (sampling.min_tokens > sampling.max_tokens && fields.ok())
+    fields.fail("min_tokens",
+                fmt::format("min_tokens is {}; it must not be above {}, which is {}", sampling.min_tokens,
+                            max_name, sampling.max_tokens),
+                "out_of_range");
 }
 
 // vLLM's rule for a salt: 1 to 128 characters, none of @ / \\ and NUL.

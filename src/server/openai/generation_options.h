@@ -6,6 +6,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -65,7 +66,7 @@ struct GenerationOptions {
   bool tokens_as_ids = false;  // "token_id:5" in place of texts in logprobs
   bool return_token_ids = false;
   int prompt_logprobs = -1;  // likeliest tokens at each position of the prompt; -1: not asked for
-  std::optional<int> truncate_prompt_tokens;  // keep the last so many
+  std::optional<int> truncate_prompt_tokens;  // keep the last so many; -1: that there is room for the answer
   int priority = 0;                           // lower goes first
   std::optional<double> timeout;              // seconds until it ends, wherever it is then
   std::string cache_salt;                     // only requests with the same one share cached prefixes
@@ -83,6 +84,8 @@ void parse_scheduling(Fields& fields, GenerationOptions& out);
 void parse_stream(Fields& fields, GenerationOptions& out);
 // And best_of.
 void parse_n(Fields& fields, const ApiLimits& limits, GenerationOptions& out);
+// Once max_tokens is known; `max_name`: the field that says it.
+void check_min_tokens(Fields& fields, std::string_view max_name, const SamplingParams& sampling);
 // What no parser asked for is counted and named in the log; the last thing to do with `fields`.
 void note_unknown_fields(const Fields& fields);
 

@@ -22,6 +22,8 @@ constexpr std::array kIgnored = std::to_array<IgnoredField>({
     {"prompt_cache_retention", "blocks stay until their memory is needed"},
     {"verbosity", "a wish to OpenAI's own models"},
     {"moderation", "nothing is moderated"},
+    {"prediction", "it speeds up what it does not change"},
+    {"web_search_options", "nothing is searched"},
     // vLLM
     {"spaces_between_special_tokens", "text is the tokens' bytes, and nothing is put between them"},
     {"length_penalty", "of beam search"},

@@ -16,7 +16,7 @@ struct IgnoredField {
   std::string_view why;  // it may be left without effect
 };
 
-// In every generating endpoint; docs/api.md has the same table.
+// In every generating endpoint; docs/request_fields.md has the same table.
 std::span<const IgnoredField> ignored_fields();
 
 // Counts fields that requests bring and no parser knows. Any thread.

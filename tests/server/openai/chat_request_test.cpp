@@ -231,6 +231,12 @@ TEST_F(ChatRequestTest, LengthsAndLogprobs) {
   EXPECT_EQ(both->sampling.max_tokens, 7);
   EXPECT_TRUE(both->max_tokens_given);
   EXPECT_EQ(verdict_with(R"("max_tokens":0)"), "400 out_of_range max_tokens");
+  EXPECT_EQ(verdict_with(R"("max_tokens":5,"max_completion_tokens":7,"min_tokens":6)"), "");
+  EXPECT_EQ(verdict_with(R"("max_tokens":9,"max_completion_tokens":7,"min_tokens":8)"),
+            "400 out_of_range min_tokens");
+  EXPECT_EQ(verdict_with(R"("max_tokens":5,"min_tokens":6)"), "400 out_of_range min_tokens");
+  EXPECT_EQ(verdict_with(R"("min_tokens":6000)"), "");
+  EXPECT_EQ(verdict_with(R"("n_predict":0)"), "400 out_of_range n_predict");
   EXPECT_EQ(verdict_with(R"("max_completion_tokens":0)"), "400 out_of_range max_completion_tokens");
   EXPECT_EQ(verdict_with(R"("max_completion_tokens":"5")"), "400 invalid_type max_completion_tokens");
   EXPECT_EQ(verdict_with(R"("max_tokens":null)"), "");
@@ -240,6 +246,10 @@ TEST_F(ChatRequestTest, LengthsAndLogprobs) {
   EXPECT_EQ(verdict_with(R"("top_logprobs":-1)"), "400 out_of_range top_logprobs");
   EXPECT_EQ(verdict_with(R"("top_logprobs":2)"), "400 invalid_value top_logprobs");
   EXPECT_EQ(verdict_with(R"("top_logprobs":0)"), "");
+  EXPECT_EQ(with(R"("n_probs":3)")->sampling.logprobs, 3);
+  EXPECT_TRUE(with(R"("n_probs":3)")->logprobs);
+  EXPECT_EQ(with(R"("n_probs":0)")->sampling.logprobs, -1);
+  EXPECT_EQ(with(R"("n_probs":3,"logprobs":true,"top_logprobs":2)")->sampling.logprobs, 2);
   EXPECT_EQ(verdict_with(R"("logprobs":3)"), "400 invalid_type logprobs");
   EXPECT_EQ(verdict_with(R"("n":0)"), "400 out_of_range n");
   EXPECT_EQ(verdict_with(R"("n":2,"best_of":2)"), "");

@@ -394,7 +394,13 @@ TEST_F(CompletionRequestTest, RulesForTokens) {
   EXPECT_EQ(verdict_with(R"("bad_words":[1])"), "400 invalid_type bad_words");
   EXPECT_EQ(verdict_with(R"("min_tokens":5,"max_tokens":4)"), "400 out_of_range min_tokens");
   EXPECT_EQ(verdict_with(R"("min_tokens":5,"max_tokens":5)"), "");
+  EXPECT_EQ(verdict_with(R"("min_tokens":5,"n_predict":4)"), "400 out_of_range min_tokens");
   EXPECT_EQ(verdict_with(R"("prompt_logprobs":0,"stream":true)"), "400 invalid_value prompt_logprobs");
+}
+
+TEST_F(CompletionRequestTest, ASeedOfMinusOneIsNone) {
+  EXPECT_FALSE(with(R"("seed":-1)")->sampling.seed);
+  EXPECT_EQ(with(R"("seed":-2)")->sampling.seed, static_cast<uint64_t>(-2));
 }
 
 // vLLM's rule: as it is written and behind a space, the second when it is another beginning.
