@@ -10,18 +10,33 @@ namespace {
 
 constexpr std::string_view kDone = "data: [DONE]\n\n";
 
-// Keeps the last `keep` tokens of each prompt.
-void truncate(std::vector<std::vector<TokenId>>& prompts, size_t keep) {
-  for (std::vector<TokenId>& ids : prompts)
-    if (ids.size() > keep) ids.erase(ids.begin(), ids.end() - static_cast<std::ptrdiff_t>(keep));
-}
-
 // Tokens that the context leaves for an answer, and the KV cache where that is smaller: block 0 is reserved,
 // and the last token is never stored.
 int room_behind(size_t prompt_tokens, const EngineInfo& info) {
   const int64_t stored = static_cast<int64_t>(info.num_kv_blocks - 1) * info.block_size + 1;
   const int64_t most = std::min<int64_t>(info.max_model_len, stored);
   return static_cast<int>(most - static_cast<int64_t>(prompt_tokens));
+}
+
+// truncate_prompt_tokens; -1 is as many as leave room for the answer, or where its length is left open for a
+// usual one.
+size_t tokens_to_keep(const openai::GenerationOptions& options, const EngineInfo& info) {
+  const int asked = *options.truncate_prompt_tokens;
+  if (asked >= 0) return static_cast<size_t>(asked);
+  const int usual = SamplingParams{}.max_tokens;
+  const int answer =
+      options.max_tokens_given ? options.sampling.max_tokens : std::min(options.sampling.max_tokens, usual);
+  return static_cast<size_t>(std::max(room_behind(0, info) - answer, 1));
+}
+
+// Keeps the last `keep` tokens of each prompt, and of its text what they are.
+void truncate(GenerationJob::Prompts& prompts, size_t keep, const Tokenizer& tokenizer) {
+  for (size_t i = 0; i < prompts.ids.size(); ++i) {
+    std::vector<TokenId>& ids = prompts.ids[i];
+    if (ids.size() <= keep) continue;
+    ids.erase(ids.begin(), ids.end() - static_cast<std::ptrdiff_t>(keep));
+    if (i < prompts.texts.size()) prompts.texts[i] = tokenizer.decode(ids, false);
+  }
 }
 
 // Where there are several API keys, one client must not learn from how fast an answer comes what another has
@@ -78,7 +93,8 @@ void GenerationJob::start(Result<Prompts> prompts, const std::function<TokenSink
   if (!prompts) return answer_error(openai::to_api_error(prompts.error()));
   prompts_ = *std::move(prompts);
   const auto n = static_cast<size_t>(options().n);
-  if (const auto keep = options().truncate_prompt_tokens) truncate(prompts_.ids, static_cast<size_t>(*keep));
+  if (options().truncate_prompt_tokens)
+    truncate(prompts_, tokens_to_keep(options(), model_.engine->info()), *model_.tokenizer);
   const TextOptions text = text_options();
   choices_.reserve(prompts_.ids.size() * n);
   for (const std::vector<TokenId>& prompt : prompts_.ids) {

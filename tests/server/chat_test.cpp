@@ -260,6 +260,9 @@ TEST(Chat, TokenIdsAndPromptText) {
   EXPECT_EQ(json::dump(whole.at("choices").at(0).at("token_ids")), "[72,105]");
   EXPECT_EQ(whole.at("prompt_token_ids").as_array().size(), 21U);
   EXPECT_EQ(text_of(whole.at("prompt_text")), "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n");
+  const auto cut = parse(
+      chat(server, R"(,"return_token_ids":true,"return_prompt_text":true,"truncate_prompt_tokens":12)").body);
+  EXPECT_EQ(text_of(cut.at("prompt_text")), "\n<|im_start|>assistant\n");
   const auto all = events(chat(server, R"(,"return_token_ids":true,"stream":true)").body);
   EXPECT_EQ(parse(all[0]).at("prompt_token_ids").as_array().size(), 21U);
   EXPECT_EQ(json::dump(parse(all[1]).at("choices").at(0).at("token_ids")), "[72]");

@@ -335,6 +335,10 @@ TEST(Completions, PromptsReachTheEngineAsAsked) {
   EXPECT_THAT(prompt_of("", "[5,6,7]"), ElementsAre(5, 6, 7));
   EXPECT_THAT(prompt_of(R"(,"truncate_prompt_tokens":2)", "[5,6,7]"), ElementsAre(6, 7));
   EXPECT_THAT(prompt_of(R"(,"truncate_prompt_tokens":-1)", "[5,6,7]"), ElementsAre(5, 6, 7));
+  // All but the answer of a context of 2,048; where nothing says how long that is, 16 as ever.
+  const std::string long_prompt = "\"" + std::string(5000, 'a') + "\"";
+  EXPECT_EQ(prompt_of(R"(,"truncate_prompt_tokens":-1,"max_tokens":48)", long_prompt).size(), 2000U);
+  EXPECT_EQ(prompt_of(R"(,"truncate_prompt_tokens":-1)", long_prompt).size(), 2032U);
   EXPECT_THAT(prompt_of("", R"("a\u0000b")"), ElementsAre(FakeTokenizer::kBos, 'a', 0, 'b'));
   complete(
       server,
