@@ -25,7 +25,7 @@ Result<Otlp> start_otlp(const OtlpFlags& flags) {
                                                        [](const char* name) { return environment(name); }));
   if (!settings) return Otlp{};
   ASSIGN_OR_RETURN(auto post, trace::HttpPost::create(settings->url, settings->headers));
-  LOG_INFO("traces are exported to {}", settings->url);
+  LOG_INFO("traces are exported to {}", trace::without_password(settings->url));
   Otlp otlp;
   otlp.exporter = std::make_shared<trace::OtlpExporter>(std::move(post), std::move(settings->exporter));
   otlp.tracer = std::make_shared<trace::OtlpTracer>(otlp.exporter, settings->sampling);

@@ -62,7 +62,8 @@ Result<OtlpAttributes> parse_list(std::string_view text, const char* variable) {
 Result<std::string> complete_url(std::string url, const char* what, bool is_base) {
   const bool plain = url.starts_with("http://");
   if (!plain && !url.starts_with("https://"))
-    return invalid_argument(fmt::format("{}: {} must begin with http:// or https://", what, url), what);
+    return invalid_argument(
+        fmt::format("{}: {} must begin with http:// or https://", what, without_password(url)), what);
   const size_t path = url.find('/', plain ? 7 : 8);
   const bool no_path = path == std::string::npos || path + 1 == url.size();
   if (!no_path && !is_base) return url;
@@ -175,6 +176,14 @@ Status read_sampling(OtlpSampling& sampling, const Environment& environment) {
 }
 
 }  // namespace
+
+std::string without_password(const std::string& url) {
+  const size_t scheme = url.find("://");
+  if (scheme == std::string::npos) return url;
+  const size_t begin = scheme + 3;
+  const size_t at = url.substr(0, url.find_first_of("/?#", begin)).rfind('@');
+  return at == std::string::npos || at < begin ? url : url.substr(0, begin) + url.substr(at + 1);
+}
 
 Result<std::optional<OtlpSettings>> otlp_settings(const std::string& endpoint, const std::string& version,
                                                   const Environment& environment) {

@@ -27,4 +27,7 @@ using Environment = std::function<std::optional<std::string>(const char* name)>;
 Result<std::optional<OtlpSettings>> otlp_settings(const std::string& endpoint, const std::string& version,
                                                   const Environment& environment);
 
+// A URL as it may be shown: "http://name:password@host/path" without the name and the password.
+std::string without_password(const std::string& url);
+
 }  // namespace pegainfer::trace

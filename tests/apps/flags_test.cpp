@@ -182,6 +182,17 @@ TEST(LateValues, CommandLineThenEnvironmentThenFile) {
   EXPECT_THAT(q.keys, ElementsAre("k1", "k2"));
 }
 
+TEST(LateValues, AListOfTheEnvironmentMayBeJson) {
+  for (const auto& [text, expected] : {std::pair{R"(["a,b","c"])", Words{"a,b", "c"}},
+                                       {"[]", {}},
+                                       {"[a,b", {"[a", "b"}},
+                                       {R"([1,"a"])", {"[1", "\"a\"]"}}}) {
+    Program p;
+    EXPECT_EQ(p.run({"serve", "x"}, {std::string("PEGAINFER_API_KEY=") + text}), Parsed::kRan) << p.err;
+    EXPECT_EQ(p.keys, expected) << text;
+  }
+}
+
 TEST(LateValues, FlagsByTheirNegativeNames) {
   for (const auto& [variable, expected] : {std::pair{"PEGAINFER_NO_ENABLE_PREFIX_CACHING=true", false},
                                            {"PEGAINFER_NO_ENABLE_PREFIX_CACHING=0", true},
@@ -256,6 +267,12 @@ TEST(LateValues, PrintConfigIsAConfigFileWithSources) {
   EXPECT_EQ(entries->size(), 3U);  // model, max-num-seqs, log-format
   EXPECT_THAT(entries->front().values, ElementsAre("a model: #1"));
   EXPECT_EQ(p.run({"serve", "--print-config"}), Parsed::kWrong);  // a model is required all the same
+}
+
+TEST(PrintConfig, APasswordInAUrlIsMasked) {
+  Program p;
+  EXPECT_EQ(p.run({"serve", "http://me:hush@host/a", "--print-config"}), Parsed::kShown);
+  EXPECT_THAT(p.out, AllOf(HasSubstr("\n# model: \"***\""), Not(HasSubstr("hush"))));
 }
 
 TEST(Help, TopicsAndScreens) {

@@ -114,6 +114,16 @@ TEST(OtlpSettings, HeadersNamesAndLimits) {
   EXPECT_EQ(s.sampling.ratio, 0.25);
 }
 
+TEST(OtlpSettings, AUrlIsShownWithoutItsPassword) {
+  EXPECT_EQ(without_password("http://me:pass@host:4318/a@b"), "http://host:4318/a@b");
+  EXPECT_EQ(without_password("https://token@host"), "https://host");
+  EXPECT_EQ(without_password("https://a:b@c@host?x=@"), "https://host?x=@");
+  for (const char* plain : {"http://host/a@b", "http://host?a@b", "host@x", ""})
+    EXPECT_EQ(without_password(plain), plain);
+  EXPECT_EQ(url("grpc://me:pass@host", {}),
+            "error: --otlp-traces-endpoint: grpc://host must begin with http:// or https://");
+}
+
 TEST(OtlpSettings, AnErrorNamesTheVariableAndNoSecret) {
   for (const auto& [name, value] : Variables{{"OTEL_EXPORTER_OTLP_HEADERS", "secret"},
                                              {"OTEL_EXPORTER_OTLP_TRACES_HEADERS", "a=secret%0D%0Ax: y"},

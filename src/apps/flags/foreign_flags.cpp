@@ -30,11 +30,13 @@ constexpr std::pair<std::string_view, std::string_view> kOtherSpellings[] = {
     {"-np", "--max-num-seqs"},
     {"--chunked-prefill-size", "--max-num-batched-tokens"},
     {"--batch-size", "--max-num-batched-tokens"},
+    {"-b", "--max-num-batched-tokens"},
     {"--mem-fraction-static", "--gpu-memory-utilization"},
     {"--cuda-memory-fraction", "--gpu-memory-utilization"},
     {"--max-num-queued-reqs", "--max-queued-requests"},
     {"--max-num-queued-tokens", "--max-queued-tokens"},
     {"--random-seed", "--seed"},
+    {"-s", "--seed"},
     {"--disable-radix-cache", "--no-enable-prefix-caching"},
     {"--cache-prompt", "--enable-prefix-caching"},
     {"--no-cache-prompt", "--no-enable-prefix-caching"},
@@ -58,8 +60,6 @@ constexpr std::pair<std::string_view, std::string_view> kOtherSpellings[] = {
     {"--predict", "--max-tokens"},
 };
 
-constexpr std::string_view kTemplateDecides =
-    "the model's template decides, and --tool-call-parser overrides it";
 constexpr std::string_view kOneDevice = "one device serves one model: choose it with --device cuda:N";
 constexpr std::string_view kNoLora = "adapters are not supported: merge them into the weights";
 constexpr std::string_view kNoSpeculation = "speculative decoding is not supported";
@@ -71,8 +71,6 @@ constexpr std::string_view kOneTask = "only text generation is served";
 
 constexpr ForeignFlag kForeign[] = {
     {"--trust-remote-code", Takes::kNothing, Verdict::kIgnored, "no code of a model is ever run"},
-    {"--enable-auto-tool-choice", Takes::kNothing, Verdict::kIgnored, kTemplateDecides},
-    {"--jinja", Takes::kNothing, Verdict::kIgnored, "templates are always the model's own"},
     {"--disable-log-requests", Takes::kNothing, Verdict::kIgnored, kNoPrompts},
     {"--enable-log-requests", Takes::kNothing, Verdict::kIgnored, kNoPrompts},
     {"--no-enable-log-requests", Takes::kNothing, Verdict::kIgnored, kNoPrompts},
@@ -123,7 +121,6 @@ constexpr ForeignFlag kForeign[] = {
     {"-sm", Takes::kValue, Verdict::kIgnored, kOneDevice},
     {"--threads-http", Takes::kValue, Verdict::kIgnored, "one thread serves every connection"},
     {"--api-server-count", Takes::kValue, Verdict::kIgnored, "one thread serves every connection"},
-    {"--max-logprobs", Takes::kValue, Verdict::kIgnored, "requests may ask for 20"},
     {"--response-role", Takes::kValue, Verdict::kIgnored, "answers have the role assistant"},
     {"--log-colors", Takes::kSwitch, Verdict::kIgnored, "lines have colours on a terminal only"},
     {"--limit-mm-per-prompt", Takes::kValue, Verdict::kIgnored, "only text is served"},

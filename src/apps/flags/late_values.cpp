@@ -12,6 +12,7 @@
 #include "apps/flags/config_file.h"
 #include "apps/flags/foreign_flags.h"
 #include "apps/flags/option_tree.h"
+#include "base/json.h"
 #include "pegainfer/result.h"
 
 namespace pegainfer::apps::flags {
@@ -37,8 +38,15 @@ std::optional<bool> as_switch(const std::string& text) {
   return std::nullopt;
 }
 
+// "a,b", or a JSON list of texts for those that hold commas themselves.
 std::vector<std::string> split_list(const std::string& text) {
   std::vector<std::string> out;
+  const auto json = text.starts_with('[') ? json::parse(text) : Result<json::Value>(json::Value());
+  if (json && json->is_array() &&
+      std::ranges::all_of(json->get_array(), [](const json::Value& v) { return v.is_string(); })) {
+    for (const json::Value& item : json->get_array()) out.emplace_back(item.get_string());
+    return out;
+  }
   size_t begin = 0;
   while (begin <= text.size()) {
     const size_t end = std::min(text.find(',', begin), text.size());
@@ -52,6 +60,14 @@ std::vector<std::string> split_list(const std::string& text) {
 bool from_kubernetes(const std::string& name, const std::string& value) {
   return name.starts_with("PEGAINFER_SERVICE_") || name.starts_with("PEGAINFER_PORT_") ||
          (name == "PEGAINFER_PORT" && value.find("://") != std::string::npos);
+}
+
+// "http://name:password@host".
+bool has_password(const std::string& value) {
+  const size_t scheme = value.find("://");
+  if (scheme == std::string::npos) return false;
+  const size_t begin = scheme + 3;
+  return value.substr(begin, value.find_first_of("/?#", begin) - begin).find('@') != std::string::npos;
 }
 
 // As YAML: bare where that is the same text again.
@@ -317,7 +333,9 @@ std::string LateValues::printed() const {
     } else {
       value = yaml_scalar(option->results().back());
     }
-    const bool masked = secret(*option) && !source.empty();
+    const bool shows_secret =
+        secret(*option) || (takes_value(*option) && std::ranges::any_of(option->results(), has_password));
+    const bool masked = shows_secret && !source.empty();
     if (masked) value = "\"***\"";
     out += fmt::format("{}{}: {}  # {}\n", source.empty() || masked ? "# " : "", name, value,
                        source.empty() ? "default" : source);
