@@ -81,8 +81,8 @@ std::string man_page(const CLI::App& root, const std::string& version) {
       "Each flag: \\fB\\-\\-max\\-num\\-seqs\\fR is \\fBPEGAINFER_MAX_NUM_SEQS\\fR. Flags that are there or "
       "not take true and false,\n";
   out +=
-      "those that may be repeated a list with commas. The command line wins over the environment, and that "
-      "over\n";
+      "those that may be repeated a list with commas, or a JSON list. The command line wins over the "
+      "environment, and that over\n";
   out +=
       "\\fB\\-\\-config\\fR.\n.TP\n.B PEGAINFER_CACHE_DIR\nWhere what is timed at a start is kept; "
       "\\fI~/.cache/pegainfer\\fR otherwise.\n";
