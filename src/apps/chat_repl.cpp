@@ -120,8 +120,9 @@ bool ChatRepl::answer() {
   auto turn = answer_(turns(), on_delta);
   if (thinking) say(kPlain);
   say(turn ? "\n" : turn.error().message + "\n");
-  if (turn) history_.push_back(*std::move(turn));
-  return turn.has_value();
+  if (!turn) return false;
+  history_.push_back(*std::move(turn));
+  return true;
 }
 
 void ChatRepl::save(const std::string& path) {
