@@ -41,8 +41,9 @@ Watch::Served describe(const EngineOptions& options, const std::string& name, co
 
 // The names that clients may use: one that answers carry first, "*" behind it.
 std::vector<std::string> served_names(std::vector<std::string> names, const std::string& model_name) {
-  const auto any = std::ranges::stable_partition(names, [](const std::string& n) { return n != "*"; });
-  if (any.begin() == names.begin()) names.insert(names.begin(), model_name);
+  const auto any =
+      std::stable_partition(names.begin(), names.end(), [](const std::string& n) { return n != "*"; });
+  if (any == names.begin()) names.insert(names.begin(), model_name);
   return names;
 }
 

@@ -67,8 +67,7 @@ std::vector<TokenId> never_drawn(const EngineInfo& info, const SamplingParams& s
     never.insert(never.end(), info.eos_token_ids.begin(), info.eos_token_ids.end());
   }
   std::ranges::sort(never);
-  const auto repeated = std::ranges::unique(never);
-  never.erase(repeated.begin(), repeated.end());
+  never.erase(std::unique(never.begin(), never.end()), never.end());
   return never;
 }
 
