@@ -54,6 +54,11 @@ uint32_t StopMatcher::next(uint32_t state, unsigned char byte) const {
   }
 }
 
+void StopMatcher::pass(std::string_view piece) {
+  for (const char c : piece) state_ = next(state_, static_cast<unsigned char>(c));
+  num_consumed_ += piece.size();
+}
+
 std::optional<StopMatcher::Match> StopMatcher::push(std::string_view piece) {
   for (const char c : piece) {
     state_ = next(state_, static_cast<unsigned char>(c));

@@ -26,7 +26,10 @@ class StopMatcher {
   // Nothing must be pushed after a match.
   std::optional<Match> push(std::string_view piece);
 
-  // Bytes at the end of the text that are a proper prefix of some stop string: the longest such suffix.
+  // Text in which nothing is looked for; a stop string may begin in it.
+  void pass(std::string_view piece);
+
+  // Bytes at the end of the text that are a prefix of some stop string: the longest such suffix.
   [[nodiscard]] size_t withheld() const { return states_[state_].depth; }
 
  private:

@@ -75,6 +75,7 @@ void TextStream::add_text(const std::string& piece) {
   pending_text_ += piece;
   num_chars_ += count_chars(piece);
   num_bytes_ += piece.size();
+  if (usage_.completion_tokens <= options_.min_tokens) return matcher_.pass(piece);
   const auto match = matcher_.push(piece);
   if (!match) return;
   stop_ = match->stop;

@@ -21,6 +21,7 @@ struct TextOptions {
   bool include_stop_str_in_output = false;  // the text then ends with the stop string instead of before it
   bool skip_special_tokens = true;
   std::vector<TokenId> kept_tokens = {};  // ascending: special ones that are not skipped all the same
+  int min_tokens = 0;                     // no stop string that ends in so many tokens counts
 };
 
 // What one event added. A token comes with the delta that completes its text, so tokens and text move

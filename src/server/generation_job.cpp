@@ -86,7 +86,8 @@ TextOptions GenerationJob::text_options() const {
   const openai::GenerationOptions& o = options();
   return {.stop = o.stop,
           .include_stop_str_in_output = o.include_stop,
-          .skip_special_tokens = o.skip_special_tokens};
+          .skip_special_tokens = o.skip_special_tokens,
+          .min_tokens = o.sampling.min_tokens};
 }
 
 void GenerationJob::start(Result<Prompts> prompts, const std::function<TokenSink(size_t)>& make_sink) {

@@ -43,6 +43,7 @@ class GenerationJob {
   // How long the request may take in all; 0: no limit. Before start().
   void set_timeout(std::chrono::duration<double> timeout) { timeout_ = timeout; }
   void set_request_id(std::string id) { request_id_ = std::move(id); }
+  [[nodiscard]] const std::string& request_id() const { return request_id_; }
   // The client's traceparent header.
   void set_trace_parent(std::string text) { trace_parent_ = std::move(text); }
   // Whose it is (http::Request::client): what it leaves in the prefix cache is that client's. Before start().

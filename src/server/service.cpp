@@ -177,7 +177,7 @@ int Service::retry_after() const {
 void Service::abandon(uint64_t id) {
   const auto found = jobs_.find(id);
   if (found == jobs_.end()) return;
-  LOG_DEBUG("request {}: the client has left", id);
+  LOG_DEBUG("{}: the client has left", found->second->request_id());
   found->second->abandon();
   poster_->post([this, id] { jobs_.erase(id); });
 }

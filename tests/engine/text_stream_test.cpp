@@ -118,6 +118,26 @@ TEST(TextStream, StopStringEndsItAndAsksForCancel) {
   EXPECT_TRUE(later.tokens.empty());
 }
 
+TEST(TextStream, StopStringsWaitForTheLeastTokens) {
+  const FakeTokenizer tokenizer;
+  const auto text_of = [&](const std::string& text, int min_tokens, size_t per_event) {
+    TextStream stream(tokenizer, {.stop = {"ab", "b!"}, .min_tokens = min_tokens}, {});
+    std::string out;
+    for (size_t i = 0; i < text.size() && !stream.finished(); i += per_event)
+      out += stream.push(event(byte_tokens(text.substr(i, per_event)))).text;
+    if (!stream.finished()) out += stream.push(finish_event({}, FinishReason::kLength, 9)).text;
+    return out;
+  };
+  for (const size_t per_event : {size_t{1}, size_t{2}, size_t{100}}) {
+    EXPECT_EQ(text_of("xabyabz", 0, per_event), "x");
+    EXPECT_EQ(text_of("xabyabz", 2, per_event), "x");  // it ends in the third
+    EXPECT_EQ(text_of("xabyabz", 3, per_event), "xaby");
+    EXPECT_EQ(text_of("xabyabz", 7, per_event), "xabyabz");
+    EXPECT_EQ(text_of("xab!z", 3, per_event), "xa");  // begun before, ended after
+    EXPECT_EQ(text_of("xab", 9, per_event), "xab");
+  }
+}
+
 TEST(TextStream, StopStringMayBeIncluded) {
   const FakeTokenizer tokenizer({.extra_tokens = {"one STOP two"}});
   for (const bool include : {false, true}) {
