@@ -57,7 +57,7 @@ class Spellings(unittest.TestCase):
             ("--ctx-size", "max-model-len", "4k"), ("-c", "max-model-len", "4k"), ("--max-running-requests", "max-num-seqs", "4"),
             ("-np", "max-num-seqs", "4"), ("--parallel", "max-num-seqs", "4"), ("--chunked-prefill-size", "max-num-batched-tokens", "512"),
             ("--mem-fraction-static", "gpu-memory-utilization", "0.8"), ("--random-seed", "seed", "7"), ("-a", "served-model-name", "[x]"),
-            ("--page-size", "block-size", "16"), ("--max_model_len", "max-model-len", "4k"),
+            ("-s", "seed", "7"), ("-b", "max-num-batched-tokens", "512"), ("--page-size", "block-size", "16"), ("--max_model_len", "max-model-len", "4k"),
         ):
             args = (theirs, value.strip("[]")) if ours == "model" else ("x", theirs, value.strip("[]"))
             self.assertEqual(self.config(*args)[ours], (value, "flag"), theirs)

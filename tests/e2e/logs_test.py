@@ -100,7 +100,7 @@ class Text(support.ServerCase):
 
 class Json(unittest.TestCase):
     def test_every_line_is_an_object(self):
-        with Server("--log-format", "json") as server:
+        with Server("--log-format", "json", "--mlock") as server:  # another server's flag, which is a warning
             status, _ = server.post("/v1/completions", {"prompt": "Hi " + MARK, "max_tokens": 2})
             self.assertEqual(status, 200)
             exchange(server, request("/%0D%0A", "X-Request-Id: mine"))
@@ -111,6 +111,7 @@ class Json(unittest.TestCase):
         for line in lines:
             self.assertRegex(line["ts"], r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")
             self.assertIn(line["level"], ("debug", "info", "warn", "error"))
+        self.assertIn("--mlock is ignored", lines[0]["msg"])
         start = next(line for line in lines if line["msg"].startswith("serving at"))
         self.assertEqual(start["url"], server.url)
         self.assertGreater(start["kv_tokens"], 0)

@@ -12,6 +12,8 @@
 #include "apps/flags/help.h"
 #include "apps/flags/late_values.h"
 #include "apps/flags/option_tree.h"
+#include "base/log.h"
+#include "base/log_event.h"
 
 namespace pegainfer::apps::flags {
 namespace {
@@ -22,8 +24,22 @@ void remove_help_flags(CLI::App& app) {
   for (CLI::App* sub : commands_of(app)) remove_help_flags(*sub);
 }
 
-void warn(const std::vector<std::string>& warnings) {
-  for (const std::string& warning : warnings) fmt::print(stderr, "pegainfer: {}\n", warning);
+bool logs_are_json(const CLI::App& command) {
+  const CLI::Option* format = find_option(command, "--log-format");
+  return format != nullptr && format->count() > 0 && format->results().back() == "json";
+}
+
+// Who reads JSON lines reads nothing else.
+void warn(const CLI::App& command, const std::vector<std::string>& warnings) {
+  const bool json = logs_are_json(command) && !warnings.empty();
+  if (json) set_log_format(LogFormat::kJson);
+  for (const std::string& warning : warnings) {
+    if (json) {
+      LOG_WARN("{}", warning);
+    } else {
+      fmt::print(stderr, "pegainfer: {}\n", warning);
+    }
+  }
 }
 
 Parsed wrong(const CLI::App& command, const std::string& message) {
@@ -46,11 +62,11 @@ Parsed run(CLI::App& root, const std::vector<std::string>& words, std::vector<st
     fmt::print("{}", help(command, arguments->help_topic));
     return Parsed::kShown;
   }
-  warn(arguments->warnings);
   late.set_command(const_cast<CLI::App&>(command));
   // Everything has been read and checked then, and no command has run.
-  root.parse_complete_callback([&late] {
-    warn(late.warnings());
+  root.parse_complete_callback([&late, &arguments] {
+    warn(*arguments->command, arguments->warnings);
+    warn(*arguments->command, late.warnings());
     const std::string printed = late.printed();
     if (printed.empty()) return;
     fmt::print("{}", printed);
