@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fstream>
+#include <iterator>
 #include <set>
 #include <string>
 
@@ -114,6 +116,32 @@ TEST(ApiIndex, EveryRouteIsInItWithItsWords) {
   EXPECT_EQ(schema.at("required").at(0), "prompt");
   EXPECT_EQ(schema.at("properties").at("temperature").at("type"), "number");
   EXPECT_EQ(parsed->at_pointer("/paths/~1v1~1models~1{id}/get/parameters/0/name"), "id");
+}
+
+TEST(ApiIndex, EveryRouteIsInTheDocumentation) {
+  std::ifstream file(std::string(PEGA_SOURCE_DIR) + "/docs/api.md");
+  const std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  server::Service service{server::ServiceOptions{}};
+  for (const http::Route& route : server::routes(service)) {
+    const bool in_heading = text.find(route.path + "\n") != std::string::npos ||
+                            text.find(" " + route.path + ",") != std::string::npos;
+    EXPECT_TRUE(in_heading || text.find("`" + route.path + "`") != std::string::npos) << route.path;
+  }
+}
+
+// Whatever else takes POST changes the server for everyone.
+TEST(ApiIndex, WhatChangesTheServerIsTheAdministrators) {
+  const std::set<std::string> harmless = {"/v1/completions",   "/v1/chat/completions",
+                                          "/chat/completions", "/v1/chat/completions/render",
+                                          "/apply-template",   "/tokenize",
+                                          "/detokenize"};
+  const std::set<std::string> open = {"/livez", "/readyz"};
+  server::Service service{server::ServiceOptions{}};
+  for (const http::Route& route : server::routes(service)) {
+    const bool changes = route.method != "GET" && !harmless.contains(route.path);
+    EXPECT_EQ(route.access == http::Access::kAdmin, changes) << route.path;
+    EXPECT_EQ(route.access == http::Access::kOpen, open.contains(route.path)) << route.path;
+  }
 }
 
 TEST(ApiIndex, IsServed) {
