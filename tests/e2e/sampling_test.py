@@ -125,7 +125,7 @@ class Sampling(support.ServerCase):
         plain = self.ids(prompt=prompt, temperature=1, seed=7)
         changed = 0
         for fields in ({}, {"logit_bias": {str(plain[0]): -100}}, {"allowed_token_ids": plain[3:6]}, {"min_tokens": 3},
-                       {"repetition_penalty": 1.9}, {"presence_penalty": 2}, {"frequency_penalty": 2}, {"top_k": 2},
+                       {"repetition_penalty": 1.9}, {"presence_penalty": -2}, {"frequency_penalty": -2}, {"top_k": 2},
                        {"top_p": 0.1}, {"min_p": 0.9}, {"typical_p": 0.1}, {"top_n_sigma": 0.5}, {"mirostat": 2},
                        {"dynatemp_range": 0.9}, {"xtc_probability": 1, "xtc_threshold": 0.0001}, {"bad_words": ["e", "a"]},
                        {"dry_multiplier": 9, "dry_allowed_length": 1}, {"truncate_prompt_tokens": 4}):
