@@ -79,7 +79,7 @@ def sampling(max_tokens: int) -> list[Field | Flag]:
         Field("seed", True, -INT64 - 1, INT64),
         Field("n", True, 1, 8),
         Field("best_of", True, 1, 1),  # of an n of 1
-        Field("prompt_logprobs", True, 0, 20),
+        *[Field(name, True, 0, 20) for name in ("prompt_logprobs", "n_probs")],
         Field("truncate_prompt_tokens", True, -1, INT32, never=(0,)),
         Field("priority", True, -INT32 - 1, INT32),
         Field("timeout", False, 0, 604800, open_min=True, slow=(5e-324,)),
@@ -93,7 +93,7 @@ def sampling(max_tokens: int) -> list[Field | Flag]:
 def completion_fields(max_tokens: int) -> list[Field | Flag]:
     return [
         *sampling(max_tokens),
-        *[Field(name, True, 0, 20) for name in ("logprobs", "n_probs")],
+        Field("logprobs", True, 0, 20),
         Field("n_predict", True, -1, max_tokens, never=(0,), slow=(-1, max_tokens, max_tokens - 1), over="max_tokens", alias_of="max_tokens"),
     ]
 
