@@ -152,6 +152,7 @@ Value sort(Runtime& runtime, Args& args) {
       getters.emplace_back(runtime, Value::string(std::move(part)));
     for (const Value& item : items) {
       std::vector<Value> key;
+      key.reserve(getters.size());
       for (const Getter& getter : getters) key.push_back(fold ? ignore_case(getter(item)) : getter(item));
       keys.push_back(runtime.list(std::move(key)));
     }

@@ -157,7 +157,7 @@ Value attr(Runtime& runtime, Args& args) {
   // Attributes alone: no items of a dict.
   auto name = std::make_shared<const std::string>(runtime.string(bound[1], "attr's name").bytes);
   runtime.defined(bound[0]);
-  const Value found = get_attribute(runtime, bound[0], name);
+  Value found = get_attribute(runtime, bound[0], name);
   if (bound[0].is(Kind::kDict) && !found.is(Kind::kCallable)) return {Undefined{name, type_name(bound[0])}};
   return found;
 }
