@@ -230,6 +230,41 @@ void sampling(Bench& b, int64_t rows, int64_t vocab, bool peaks, const std::vect
   b.free_columns();
 }
 
+// What becomes of logits before they are sampled: `entries` tokens of a row that are biased or have been
+// said, and a mask that every row has. A token is a sector of 32 bytes, read and written, however few of it
+// are its own.
+void edits(Bench& b, int64_t rows, int64_t vocab, int64_t entries) {
+  constexpr double kSectors = 64;
+  const auto logits = [&](int i) {
+    b.start_slot(i, static_cast<size_t>(rows * vocab) * 4);
+    return b.make(DType::kF32, rows, vocab);
+  };
+  const std::string tail = ", " + std::to_string(rows);
+  const Tensor begin = b.column(DType::kI32, rows + 1, 0, entries);
+  const Tensor ids = b.column(DType::kI32, rows * entries, 0, vocab / (rows * entries));
+  const double moved = static_cast<double>(rows * entries) * (8 + kSectors);
+  const Tensor values = b.column(DType::kF32, rows * entries, 0.25);
+  const LogitEditsView adds{begin, ids, values};
+  b.report("add_logits " + std::to_string(entries) + tail,
+           b.measure([&](int i) { b.ops().add_logits(logits(i), adds); }), moved);
+  const Tensor counts = b.column(DType::kI32, rows * entries, 1);
+  const PenaltyView penalties{begin,
+                              ids,
+                              counts,
+                              b.column(DType::kF32, rows, 1.1),
+                              b.column(DType::kF32, rows, 0.1),
+                              b.column(DType::kF32, rows, 0.1)};
+  b.report("penalties " + std::to_string(entries) + tail,
+           b.measure([&](int i) { b.ops().apply_penalties(logits(i), penalties); }), moved);
+  const int64_t words = (vocab + 31) / 32;
+  const Tensor all = b.column(DType::kI32, words, 0);
+  const MaskView mask{b.column(DType::kI32, rows, 0), Tensor::of(all.data, DType::kI32, 1, words)};
+  b.report("mask_logits, all forbidden" + tail,
+           b.measure([&](int i) { b.ops().mask_logits(logits(i), mask); }),
+           static_cast<double>(rows * vocab) * 4);
+  b.free_columns();
+}
+
 void conversion(Bench& b, WeightFormat format) {
   constexpr int64_t kRows = 4096;
   constexpr int64_t kCols = 4096;
@@ -256,6 +291,7 @@ int run() {
                                       {"top_k 50", 1, 50, 1, 0},     {"top_p 0.9", 0.8, 0, 0.9, 0},
                                       {"min_p 0.05", 1, 0, 1, 0.05}, {"0.6/20/0.95", 0.6, 20, 0.95, 0}};
   auto* logits = reinterpret_cast<float*>(b.memory());
+  for (const int64_t r : {1, 16, 64}) edits(b, r, 151936, 1024);
   for (const bool peaks : {true, false}) {
     bench_fill_logits(logits, Bench::kBytes / 8, peaks, b.stream());
     for (const int64_t r : {1, 5, 16, 64, 256})
