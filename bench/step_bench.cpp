@@ -58,10 +58,12 @@ class Bench {
                     .num_kv_blocks = num_blocks_,
                     .block_size = kBlockSize}),
         backend_({.threads = 1}),
-        inputs_(
-            *InputBatch::create(backend_, {.max_num_seqs = num_seqs,
-                                           .max_num_batched_tokens = std::max(num_seqs, 8192),
-                                           .max_blocks_per_seq = (context + 2 * steps) / kBlockSize + 10})) {
+        limits_{.max_num_seqs = num_seqs,
+                .max_num_batched_tokens = std::max(num_seqs, 8192),
+                .max_blocks_per_seq = (context + 2 * steps) / kBlockSize + 10,
+                .vocab_size = 1000},
+        blocks_(*StepBlocks::create(backend_, limits_)),
+        inputs_(*InputBatch::create(backend_, limits_, blocks_)) {
     kv_ = {.num_layers = 1,
            .num_blocks = num_blocks_,
            .block_size = kBlockSize,
@@ -127,6 +129,8 @@ class Bench {
   int num_seqs_, context_, num_blocks_;
   Scheduler scheduler_;
   CpuBackend backend_;
+  InputBatchLimits limits_;
+  StepBlocks blocks_;
   InputBatch inputs_;
   KvCacheView kv_;
   StepPlan plan_;

@@ -68,11 +68,13 @@ cudaError_t add_logits(const LogitEditParams& p, cudaStream_t stream) {
 }
 
 cudaError_t mask_logits(const MaskParams& p, cudaStream_t stream) {
-  constexpr int kMaskCtasARow = 16;
   if (p.rows == 0) return cudaSuccess;
-  return launch(
-      {.grid = dim3(static_cast<unsigned>(p.rows), kMaskCtasARow), .block = dim3(kThreads), .stream = stream},
-      mask_kernel, p);
+  // Four tokens a thread: with more of them it is their latency that a single row waits for.
+  const int64_t ctas = (p.vocab + 4 * kThreads - 1) / (4 * kThreads);
+  return launch({.grid = dim3(static_cast<unsigned>(p.rows), static_cast<unsigned>(ctas)),
+                 .block = dim3(kThreads),
+                 .stream = stream},
+                mask_kernel, p);
 }
 
 cudaError_t apply_penalties(const PenaltyParams& p, cudaStream_t stream) {
