@@ -52,6 +52,8 @@ class Without final : public Ops {
   }
   void silu_mul(Tensor a, Tensor b) override { inner_.silu_mul(a, b); }
   void gather_rows(Tensor a, Tensor b, Tensor c) override { inner_.gather_rows(a, b, c); }
+  void add_logits(Tensor a, const LogitEditsView& b) override { inner_.add_logits(a, b); }
+  void mask_logits(Tensor a, const MaskView& b) override { inner_.mask_logits(a, b); }
   void apply_penalties(Tensor a, const PenaltyView& b) override { inner_.apply_penalties(a, b); }
   void sample(Tensor a, const SamplerView& b, Tensor c) override {
     if (group_ != "sampling") inner_.sample(a, b, c);
@@ -170,7 +172,7 @@ struct Bench {
   // Median milliseconds of the captured step of `batch` sequences that have `context` positions.
   double step_ms(int batch, int context, std::string_view without) {
     const StepPlan plan = plan_of(batch, context, false);
-    const InputBatchLimits limits = model.options.batch_limits();
+    const InputBatchLimits limits = model.options.batch_limits(model.config.vocab_size);
     const StepBlocks device = must(StepBlocks::create(*backend, limits));
     InputBatch inputs = must(InputBatch::create(*backend, limits, device));
     const StepTensors step =
