@@ -18,7 +18,7 @@ run_one() {
   # Short inputs are tried more often; files need room for their parts.
   local length=512
   case $target in gguf | tokenizer_json | hf_config | safetensors) length=2048 ;; esac
-  local options=(-max_total_time="$seconds" -max_len=$length -timeout=5 -rss_limit_mb=2048 -malloc_limit_mb=512 -print_final_stats=1
+  local options=(-max_total_time="$seconds" -max_len=$length -timeout=20 -rss_limit_mb=2048 -malloc_limit_mb=512 -print_final_stats=1
                  -artifact_prefix="build/fuzz/findings/$target-")
   if [ -e "$dictionary" ]; then options+=(-dict="$dictionary"); fi
   local status=0
