@@ -49,20 +49,6 @@ void sort_unique(std::vector<TokenId>& ids) {
   ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
 }
 
-void add_marks(std::string_view source, char open, char close, const Tokenizer& tokenizer,
-               std::vector<TokenId>& out) {
-  constexpr size_t kLongest = 64;
-  for (size_t begin = source.find(open); begin != std::string_view::npos;
-       begin = source.find(open, begin + 1)) {
-    // A mark may hold its own signs ("<|x|>", "<<x>>"), so every end within reach is tried.
-    for (size_t end = source.find(close, begin + 1); end != std::string_view::npos && end - begin < kLongest;
-         end = source.find(close, end + 1)) {
-      const TokenId id = tokenizer.token_to_id(source.substr(begin, end + 1 - begin));
-      if (id >= 0) out.push_back(id);
-    }
-  }
-}
-
 Result<std::string> choose_tool_format(const ChatOptions& options, std::string_view source) {
   if (options.tool_parser == "none") return std::string();
   if (options.tool_parser != "auto") return canonical_tool_parser(options.tool_parser);
@@ -85,10 +71,8 @@ void find_tokens(ChatModel& model, const ChatFiles& files, const Tokenizer& toke
     keep(model.reasoning->close, tokenizer, model.kept_tokens);
   }
   sort_unique(model.kept_tokens);
-  model.control_tokens = marks_in(files.chat_template, tokenizer);
-  const std::vector<TokenId> more = marks_in(files.tool_template, tokenizer);
-  model.control_tokens.insert(model.control_tokens.end(), more.begin(), more.end());
-  sort_unique(model.control_tokens);
+  // A line break, which is in no mark, keeps the end of one from being the beginning of another.
+  model.control_tokens = tokens_named_in(tokenizer, files.chat_template + "\n" + files.tool_template);
 }
 
 }  // namespace
@@ -108,14 +92,6 @@ Status check_options(const ChatOptions& options) {
                                         options.reasoning_parser),
                             "--reasoning-parser");
   return ok_status();
-}
-
-std::vector<TokenId> marks_in(std::string_view source, const Tokenizer& tokenizer) {
-  std::vector<TokenId> ids;
-  add_marks(source, '<', '>', tokenizer, ids);
-  add_marks(source, '[', ']', tokenizer, ids);
-  sort_unique(ids);
-  return ids;
 }
 
 std::string canonical_reasoning_parser(std::string_view name) { return look_up(kReasoningAliases, name); }

@@ -46,7 +46,8 @@ struct ChatModel {
   std::optional<ReasoningFormat> reasoning;
   // Special tokens whose text is part of what the parsers read; ascending.
   std::vector<TokenId> kept_tokens;
-  // Added tokens that the templates write; nothing of a request becomes one of them. Ascending.
+  // tokens_named_in() the templates; nothing of a request becomes one of them, nor a special token.
+  // Ascending.
   std::vector<TokenId> control_tokens;
 };
 
@@ -55,9 +56,6 @@ Status check_options(const ChatOptions& options);
 // An error: an option names what does not exist. A template that does not compile is none, with the reason.
 Result<std::shared_ptr<const ChatModel>> make_chat_model(const ChatFiles& files, const ChatOptions& options,
                                                          const Tokenizer& tokenizer);
-
-// The tokens in `source` that look like marks (<...>, [...]) and are in the vocabulary; ascending.
-std::vector<TokenId> marks_in(std::string_view source, const Tokenizer& tokenizer);
 
 // "auto", "none", "think" and their names elsewhere (qwen3, deepseek_r1): the name here; "" when unknown.
 std::string canonical_reasoning_parser(std::string_view name);

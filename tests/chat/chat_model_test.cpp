@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -41,15 +42,23 @@ class Vocabulary final : public Tokenizer {
         tokens_, [&](std::string_view known) { return known == token || known == std::string(token) + "*"; });
     return found == tokens_.end() ? -1 : static_cast<TokenId>(found - tokens_.begin());
   }
+  [[nodiscard]] std::map<TokenId, std::string> plain_added_tokens() const override {
+    std::map<TokenId, std::string> plain;
+    for (TokenId id = 0; id < vocab_size(); ++id)
+      if (!is_special(id)) plain.emplace(id, tokens_[static_cast<size_t>(id)]);
+    return plain;
+  }
 
  private:
   std::vector<std::string> tokens_;
 };
 
-// 0..6
+// 0..7; the last is a mark without brackets, as of Kimi
 const Vocabulary& vocabulary() {
-  static const Vocabulary tokens(
-      {"hello", "<|im_end|>*", "<tool_call>", "</tool_call>*", "<think>", "</think>*", "[TOOL_CALLS]*"});
+  static const Vocabulary tokens({"hello", "<|im_end|>*", "<tool_call>", "</tool_call>*", "<think>",
+                                  "</think>*", "[TOOL_CALLS]*",
+                                  "\xE2\x97\x81"
+                                  "end\xE2\x96\xB7"});
   return tokens;
 }
 
@@ -137,20 +146,14 @@ TEST(ChatModel, SpecialMarksOfTheFormatsAreKept) {
 }
 
 TEST(ChatModel, WhatTheTemplatesWriteCannotBeWrittenByARequest) {
-  EXPECT_THAT(make(files(kHermes))->control_tokens, ElementsAre(1, 2, 3));
-  EXPECT_THAT(make(files(kHermes, kMistral))->control_tokens, ElementsAre(1, 2, 3, 6));
+  EXPECT_THAT(make(files(kHermes))->control_tokens, ElementsAre(2));  // special tokens never can
+  EXPECT_THAT(make(files(kHermes, "{{ messages }}<think></think>"))->control_tokens, ElementsAre(2, 4));
+  EXPECT_THAT(make(files(kHermes, kMistral + "\xE2\x97\x81"
+                                             "end\xE2\x96\xB7"))
+                  ->control_tokens,
+              ElementsAre(2, 7));
+  EXPECT_THAT(make(files("{{ messages }}<thi", "nk>"))->control_tokens, IsEmpty());
   EXPECT_THAT(make(files("{{ messages }} hello"))->control_tokens, IsEmpty());
-}
-
-TEST(ChatModel, MarksAreFoundWhereverTheyBegin) {
-  const auto marks = [](std::string_view source) { return marks_in(source, vocabulary()); };
-  EXPECT_THAT(marks("<<think>><tool_call"), ElementsAre(4));
-  EXPECT_THAT(marks("a < b <think> c > d"), ElementsAre(4));
-  EXPECT_THAT(marks("<think><think>[TOOL_CALLS]</think>"), ElementsAre(4, 5, 6));
-  EXPECT_THAT(marks("hello"), IsEmpty());
-  EXPECT_THAT(marks("<"), IsEmpty());
-  EXPECT_THAT(marks(">["), IsEmpty());
-  EXPECT_THAT(marks(""), IsEmpty());
 }
 
 TEST(ChatModel, NamesOfParsersAreThoseOfOtherServersToo) {

@@ -39,21 +39,15 @@ Expr* ExpressionParser::expression(bool with_conditional) {
   return value;
 }
 
-Expr* ExpressionParser::disjunction() {
-  Expr* left = conjunction();
-  while (stream_.is_name("or")) {
-    Expr* expr = make(ExprKind::kOr, stream_.next().at);
-    expr->items = {left, conjunction()};
-    left = expr;
-  }
-  return left;
-}
+Expr* ExpressionParser::disjunction() { return joined("or", ExprKind::kOr, &ExpressionParser::conjunction); }
 
-Expr* ExpressionParser::conjunction() {
-  Expr* left = negation();
-  while (stream_.is_name("and")) {
-    Expr* expr = make(ExprKind::kAnd, stream_.next().at);
-    expr->items = {left, negation()};
+Expr* ExpressionParser::conjunction() { return joined("and", ExprKind::kAnd, &ExpressionParser::negation); }
+
+Expr* ExpressionParser::joined(std::string_view word, ExprKind kind, Expr* (ExpressionParser::*operand)()) {
+  Expr* left = (this->*operand)();
+  while (stream_.is_name(word)) {
+    Expr* expr = make(kind, stream_.next().at);
+    expr->items = {left, (this->*operand)()};
     left = expr;
   }
   return left;

@@ -35,6 +35,8 @@ class ExpressionParser {
  private:
   Expr* disjunction();
   Expr* conjunction();
+  // Operands with `word` between them, from the left.
+  Expr* joined(std::string_view word, ExprKind kind, Expr* (ExpressionParser::*operand)());
   Expr* negation();
   Expr* comparison();
   Expr* sum();
