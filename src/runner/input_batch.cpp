@@ -109,7 +109,7 @@ StepShape largest_shape(const InputBatchLimits& limits) {
           .num_logits = limits.max_num_batched_tokens,
           .num_sampled = seqs,
           .num_logprobs = limits.max_num_batched_tokens,
-          .top_n = InputBatch::kMaxLogprobs,
+          .top_n = kMaxLogprobs,
           .num_sources = limits.max_num_batched_tokens,
           .edit_rows = limits.logits_work.entries > 0 ? seqs : 0,
           .num_edits = limits.logits_work.entries,

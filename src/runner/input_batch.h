@@ -17,6 +17,7 @@
 #include "runner/step_tensors.h"
 #include "sampling/host_sampler.h"
 #include "sampling/logits_work.h"
+#include "sampling/validate.h"
 #include "scheduler/step_plan.h"
 
 namespace pegainfer {
@@ -38,8 +39,6 @@ struct StepBlocks {  // on the device
 
 class InputBatch {
  public:
-  static constexpr int kMaxLogprobs = 20;  // top-n of log-probabilities a request may ask for
-
   // The blocks must outlive it.
   static Result<InputBatch> create(Backend& backend, const InputBatchLimits& limits,
                                    const StepBlocks& blocks);

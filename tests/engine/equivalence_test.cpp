@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "sampling/validate.h"
 #include "support/engine_rig.h"
 
 namespace pegainfer::testing {
@@ -349,7 +350,7 @@ TEST_P(EquivalenceTest, MixedLoadAllocatesNothingOnTheDevice) {
     EXPECT_GT(before, 0U);
     for (int round = 0; round < 4; ++round) {
       std::vector<Ask> asks = some(16);
-      asks[0].sampling.logprobs = asks[1].sampling.prompt_logprobs = InputBatch::kMaxLogprobs;
+      asks[0].sampling.logprobs = asks[1].sampling.prompt_logprobs = kMaxLogprobs;
       const uint64_t group = rig.engine().new_group();
       for (size_t i = 2; i < 5; ++i) asks[i].prompt = asks[0].prompt, asks[i].group = group;
       expect_same(rig.run(asks), reference(asks), "mixed");

@@ -8,6 +8,7 @@
 #include "model/memory_checkpoint.h"
 #include "model/registry.h"
 #include "runner/model_loader.h"
+#include "sampling/validate.h"
 
 namespace pegainfer {
 namespace {
@@ -119,7 +120,7 @@ TEST(MemoryPlan, TheWorkspaceHasEverythingAStepTakes) {
   };
   const size_t inputs = InputBatch::device_bytes(s.options.batch_limits(s.model->config().vocab_size));
   // Log-probabilities of all 64 rows, the most likely of each: ids and values.
-  EXPECT_GT(inputs, 64U * 2 * InputBatch::kMaxLogprobs * 4);
+  EXPECT_GT(inputs, 64U * 2 * kMaxLogprobs * 4);
   const size_t least = workspace();
   EXPECT_EQ(least, plan_workspace(*s.model, s.options) + inputs);
   // The head's slice of logits is part of the dry run.

@@ -12,6 +12,7 @@
 #include <random>
 
 #include "runner/model_loader.h"
+#include "sampling/validate.h"
 #include "support/step_driver.h"
 #include "support/tiny_model.h"
 
@@ -199,10 +200,10 @@ TEST_P(ModelRunnerTest, BatchedEqualsAlone) {
 TEST_P(ModelRunnerTest, LogprobsAreADistributionAndGreedyIsItsMode) {
   Machine m(GetParam());
   DrivenSeq seq = make_seq(m.prompt(40), m.tables(1, 64)[0]);
-  seq.top_n = InputBatch::kMaxLogprobs;
+  seq.top_n = kMaxLogprobs;
   run_alone(m.runner(), seq, 160, 4);
   for (const PositionLogprobs& p : seq.logprobs) {
-    ASSERT_EQ(p.top.size(), static_cast<size_t>(InputBatch::kMaxLogprobs));
+    ASSERT_EQ(p.top.size(), static_cast<size_t>(kMaxLogprobs));
     EXPECT_EQ(p.chosen.token, p.top[0].token);
     EXPECT_EQ(p.chosen.logprob, p.top[0].logprob);
     double sum = 0;
@@ -290,7 +291,7 @@ TEST(ModelRunner, TheLargestStepFits) {
   std::vector<DrivenSeq> seqs;
   for (const auto& table : tables) {
     seqs.push_back(make_seq(m.prompt(kMaxTokens / kSeqs), table));
-    seqs.back().top_n = InputBatch::kMaxLogprobs;
+    seqs.back().top_n = kMaxLogprobs;
   }
   std::vector<DrivenSeq*> pointers;
   for (DrivenSeq& s : seqs) pointers.push_back(&s);
@@ -298,7 +299,7 @@ TEST(ModelRunner, TheLargestStepFits) {
   for (const DrivenSeq& s : seqs) {
     EXPECT_EQ(s.generated().size(), 1U);
     EXPECT_EQ(s.prompt_logprobs.size(), 9U);
-    EXPECT_EQ(s.prompt_logprobs.back().top.size(), static_cast<size_t>(InputBatch::kMaxLogprobs));
+    EXPECT_EQ(s.prompt_logprobs.back().top.size(), static_cast<size_t>(kMaxLogprobs));
   }
 }
 
