@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "base/json.h"
-#include "server/openai/logprobs_json.h"
+#include "server/openai/answer_json.h"
 
 namespace pegainfer::openai {
 namespace {
@@ -15,23 +15,6 @@ namespace {
 template <class... Args>
 void format_to(std::string& out, fmt::format_string<Args...> format, Args&&... args) {
   fmt::format_to(std::back_inserter(out), format, std::forward<Args>(args)...);
-}
-
-void append_ids(std::string& out, std::span<const TokenId> ids) {
-  out += '[';
-  for (size_t i = 0; i < ids.size(); ++i) format_to(out, "{}{}", i > 0 ? "," : "", ids[i]);
-  out += ']';
-}
-
-void append_stop_reason(std::string& out, const ChatPart& part) {
-  out += R"(,"stop_reason":)";
-  if (part.stop_string) {
-    json::append_string(out, *part.stop_string);
-  } else if (part.finish && part.finish->stop_token) {
-    format_to(out, "{}", *part.finish->stop_token);
-  } else {
-    out += "null";
-  }
 }
 
 std::string_view finish_reason(const ChatPart& part) {
@@ -229,7 +212,8 @@ class ChatWriter::Chunk {
       return;
     }
     format_to(out_, R"(,"finish_reason":"{}")", openai::finish_reason(*finished));
-    append_stop_reason(out_, *finished);
+    out_ += R"(,"stop_reason":)";
+    append_stop_reason(out_, finished->stop_string, finished->finish);
   }
   void token_ids(const ChatPart* part) {
     if (part == nullptr || !writer_.request_.return_token_ids) return;
@@ -367,7 +351,8 @@ std::string ChatWriter::whole(std::span<const ChatPart> choices, const Totals& t
       out += R"(,"logprobs":null)";
     }
     format_to(out, R"(,"finish_reason":"{}")", finish_reason(part));
-    append_stop_reason(out, part);
+    out += R"(,"stop_reason":)";
+    append_stop_reason(out, part.stop_string, part.finish);
     if (request_.return_token_ids) {
       out += R"(,"token_ids":)";
       append_ids(out, part.token_ids);

@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "base/json.h"
-#include "server/openai/logprobs_json.h"
+#include "server/openai/answer_json.h"
 
 namespace pegainfer::openai {
 namespace {
@@ -18,15 +18,6 @@ void append_number(std::string& out, int64_t value) { fmt::format_to(std::back_i
 
 void separate(std::string& array) {
   if (!array.empty()) array += ',';
-}
-
-void append_ids(std::string& out, std::span<const TokenId> ids) {
-  out += '[';
-  for (size_t i = 0; i < ids.size(); ++i) {
-    if (i > 0) out += ',';
-    append_number(out, ids[i]);
-  }
-  out += ']';
 }
 
 int count_chars(std::string_view text) {
@@ -42,13 +33,7 @@ void append_finish(std::string& out, const ChoicePart& part) {
   out += part.finish->reason == FinishReason::kLength ? R"(,"finish_reason":"length")"
                                                       : R"(,"finish_reason":"stop")";
   out += R"(,"stop_reason":)";
-  if (part.stop_string) {
-    json::append_string(out, *part.stop_string);
-  } else if (part.finish->stop_token) {
-    append_number(out, *part.finish->stop_token);
-  } else {
-    out += "null";
-  }
+  append_stop_reason(out, part.stop_string, part.finish);
 }
 
 }  // namespace

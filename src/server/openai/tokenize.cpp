@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "base/json.h"
+#include "server/openai/answer_json.h"
 #include "server/openai/fields.h"
 #include "server/openai/request_body.h"
 
@@ -32,12 +33,9 @@ Result<TokenizeRequest> parse_tokenize(std::string_view body, std::span<const st
 std::string format_tokenize(const TokenizeRequest& request, std::span<const TokenId> tokens,
                             int max_model_len, const Tokenizer& tokenizer) {
   std::string out = R"({"count":)" + std::to_string(tokens.size()) + R"(,"max_model_len":)" +
-                    std::to_string(max_model_len) + R"(,"tokens":[)";
-  for (size_t i = 0; i < tokens.size(); ++i) {
-    if (i > 0) out += ',';
-    out += std::to_string(tokens[i]);
-  }
-  out += R"(],"token_strs":)";
+                    std::to_string(max_model_len) + R"(,"tokens":)";
+  append_ids(out, tokens);
+  out += R"(,"token_strs":)";
   if (!request.with_strings) return out + "null}";
   out += '[';
   for (size_t i = 0; i < tokens.size(); ++i) {

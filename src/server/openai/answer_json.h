@@ -1,6 +1,7 @@
-// What the answers of both endpoints have in common of log-probabilities.
+// What the answers of the endpoints have in common.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string>
 
@@ -8,6 +9,13 @@
 #include "pegainfer/tokenizer.h"
 
 namespace pegainfer::openai {
+
+// [1,2,3]
+void append_ids(std::string& out, std::span<const TokenId> ids);
+
+// The stop string that ended a choice, else the stop token, else null.
+void append_stop_reason(std::string& out, const std::optional<std::string>& stop_string,
+                        const std::optional<Finish>& finish);
 
 // JSON has no infinity; a token that cannot be is very unlikely, as in vLLM.
 void append_logprob(std::string& out, float logprob);

@@ -1,4 +1,4 @@
-#include "server/openai/logprobs_json.h"
+#include "server/openai/answer_json.h"
 
 #include <fmt/core.h>
 
@@ -8,6 +8,24 @@
 #include "base/json.h"
 
 namespace pegainfer::openai {
+
+void append_ids(std::string& out, std::span<const TokenId> ids) {
+  out += '[';
+  for (size_t i = 0; i < ids.size(); ++i)
+    fmt::format_to(std::back_inserter(out), "{}{}", i > 0 ? "," : "", ids[i]);
+  out += ']';
+}
+
+void append_stop_reason(std::string& out, const std::optional<std::string>& stop_string,
+                        const std::optional<Finish>& finish) {
+  if (stop_string) {
+    json::append_string(out, *stop_string);
+  } else if (finish && finish->stop_token) {
+    fmt::format_to(std::back_inserter(out), "{}", *finish->stop_token);
+  } else {
+    out += "null";
+  }
+}
 
 void append_logprob(std::string& out, float logprob) {
   constexpr float kLowest = -9999.0F;
