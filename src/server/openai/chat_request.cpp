@@ -173,15 +173,7 @@ void parse_logprobs(Fields& fields, const ApiLimits& limits, ChatRequest& out) {
   out.sampling.logprobs = out.logprobs ? out.top_logprobs : -1;
 }
 
-// Fields that are ignored still have a size.
-void check_ignored(Fields& fields) {
-  constexpr size_t kMaxBytes = 64U << 10U;
-  const json::Value* user = fields.find("user");
-  if (user != nullptr && user->is_string() && user->get_string().size() > kMaxBytes)
-    fields.fail("user", fmt::format("user has more than {} bytes", kMaxBytes), "out_of_range");
-  const json::Value* metadata = fields.find("metadata");
-  if (metadata != nullptr && json::dump(*metadata).size() > kMaxBytes)
-    fields.fail("metadata", fmt::format("metadata has more than {} bytes", kMaxBytes), "out_of_range");
+void check_modalities(Fields& fields) {
   const json::Value* modalities = fields.find("modalities");
   if (modalities == nullptr) return;
   const json::Array* list = modalities->if_array();
@@ -234,6 +226,7 @@ Result<ChatRequest> parse_chat(std::string_view body, const RequestContext& cont
   parse_scheduling(fields, out);
   parse_stream(fields, out);
   check_ignored(fields);
+  check_modalities(fields);
   if (!fields.ok()) return fields.error();
   for (const char* name : {"model", "messages", "tools", "tool_choice", "functions", "function_call",
                            "documents", "chat_template", "chat_template_kwargs", "reasoning_effort",

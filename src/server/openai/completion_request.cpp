@@ -122,6 +122,7 @@ Result<CompletionRequest> parse_completion(std::string_view body, const RequestC
   parse_output(fields, context, out);
   parse_scheduling(fields, out);
   parse_stream(fields, out);
+  check_ignored(fields);
   if (!fields.ok()) return fields.error();
   for (const char* name : {"model", "prompt"}) fields.know(name);
   note_unknown_fields(fields);

@@ -264,6 +264,16 @@ void parse_n(Fields& fields, const ApiLimits& limits, GenerationOptions& out) {
   }
 }
 
+void check_ignored(Fields& fields) {
+  constexpr size_t kMaxBytes = 64U << 10U;
+  const json::Value* user = fields.find("user");
+  if (user != nullptr && user->is_string() && user->get_string().size() > kMaxBytes)
+    fields.fail("user", fmt::format("user has more than {} bytes", kMaxBytes), "out_of_range");
+  const json::Value* metadata = fields.find("metadata");
+  if (metadata != nullptr && json::dump(*metadata).size() > kMaxBytes)
+    fields.fail("metadata", fmt::format("metadata has more than {} bytes", kMaxBytes), "out_of_range");
+}
+
 void note_unknown_fields(const Fields& fields) {
   for (const IgnoredField& ignored : ignored_fields()) fields.know(ignored.name);
   for (const std::string_view name : refused_fields()) fields.know(name);

@@ -86,6 +86,8 @@ void parse_stream(Fields& fields, GenerationOptions& out);
 void parse_n(Fields& fields, const ApiLimits& limits, GenerationOptions& out);
 // Once max_tokens is known; `max_name`: the field that says it.
 void check_min_tokens(Fields& fields, std::string_view max_name, const SamplingParams& sampling);
+// Fields that are ignored still have a size.
+void check_ignored(Fields& fields);
 // What no parser asked for is counted and named in the log; the last thing to do with `fields`.
 void note_unknown_fields(const Fields& fields);
 

@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::array kIgnored = std::to_array<IgnoredField>({
     // OpenAI
-    {"user", "names the client's user; nothing is kept by user"},
+    {"user", "names the client's user; nothing is kept by user. At most 64 KiB, as `metadata`"},
     {"safety_identifier", "the same"},
     {"metadata", "nothing is stored"},
     {"store", "nothing is stored"},

@@ -132,8 +132,7 @@ OTHER = [
     *[row for name, value in UNBUILT.items() for row in one("89", name, {"": value}, "unsupported_parameter")],
     *fine("89", {"an unknown field": {"frobnicate": {"a": [1, 2]}}, "user": {"user": "u"}, "a prototype": {"__proto__": {"x": 1}},
                  "1,000 unknown fields": {f"x{i}": i for i in range(1000)}}),
-    # vLLM ignores them.
-    *fine("90", {"1 MB user": {"user": "u" * MIB}, "1 MB metadata": {"metadata": {"a": "m" * MIB}}}),
+    *one("90", "user", {"1 MB": "u" * MIB}), *one("90", "metadata", {"1 MB": {"a": "m" * MIB}}),
     *one("91", "cache_salt", {"empty": "", "1 MB": "a" * MIB, "number": 5, "with @": "a@b", "with /": "a/b", "with NUL": "a\0"}),
     *one("91", "request_id", {"1 MB": "a" * MIB, "number": 5}),
     *one("91", "priority", {"1.5": 1.5, "'x'": "x", "2^31": 2**31}),

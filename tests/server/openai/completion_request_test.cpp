@@ -462,7 +462,7 @@ TEST_F(CompletionRequestTest, NeutralAndUnknownFieldsAreAccepted) {
                               R"("request_id":"x")",
                               R"("spaces_between_special_tokens":true)"})
     EXPECT_EQ(verdict_with(neutral), "") << neutral;
-  EXPECT_EQ(verdict_with(R"("user":")" + std::string(1'000'000, 'a') + "\""), "");
+  EXPECT_EQ(verdict_with(R"("user":")" + std::string(1'000'000, 'a') + "\""), "400 out_of_range user");
 }
 
 TEST_F(CompletionRequestTest, ChoicesInAllAreLimited) {
