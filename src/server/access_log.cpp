@@ -28,22 +28,24 @@ std::string quoted_path(std::string_view path) {
   return out;
 }
 
-}  // namespace
-
-std::string access_line(const http::Exchange& e) {
+std::string line_of(const http::Exchange& e, std::string_view path) {
   const int status = status_of(e);
   const std::string_view reason =
       status == kClientLeft ? "Client Closed Request" : http::reason_phrase(status);
   return fmt::format("{} - \"{} {} HTTP/1.{}\" {} {} {}B {:.1f}ms {}", e.peer, e.method,
-                     e.path.empty() ? "-" : quoted_path(e.path), e.minor_version, status, reason, e.bytes,
-                     e.seconds * 1e3, e.request_id);
+                     path.empty() ? "-" : path, e.minor_version, status, reason, e.bytes, e.seconds * 1e3,
+                     e.request_id);
 }
+
+}  // namespace
+
+std::string access_line(const http::Exchange& e) { return line_of(e, quoted_path(e.path)); }
 
 void AccessLog::write(const http::Exchange& e) const {
   if (!log_enabled(LogLevel::kInfo)) return;
   if (std::find(quiet_paths_.begin(), quiet_paths_.end(), e.path) != quiet_paths_.end()) return;
   const std::string path = quoted_path(e.path);
-  log_event(LogLevel::kInfo, access_line(e),
+  log_event(LogLevel::kInfo, line_of(e, path),
             {{"request_id", e.request_id},
              {"peer", e.peer},
              {"method", e.method},

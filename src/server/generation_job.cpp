@@ -196,7 +196,9 @@ void GenerationJob::fail(const Finish& finish) {
     error = {503, finish.message, "unavailable_error", "", "server_shutting_down", 1};
     if (error.message.empty()) error.message = "the server is shutting down";
   }
-  if (error.message.empty()) error.message = "the engine failed";
+  // Why it failed names ops and devices: that is for the log.
+  const bool dead = finish.reason == FinishReason::kError && !model_.engine->stats().healthy;
+  if (dead || error.message.empty()) error.message = "the engine has failed";
   answer_error(error);
 }
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "server/answers.h"
 #include "server/http_client.h"
 #include "server/openai/chat_request.h"
 #include "server/test_server.h"
@@ -27,43 +28,6 @@ HttpAnswer chat(const TestServer& server, std::string_view fields, std::string_v
                 std::string_view path = "/v1/chat/completions") {
   const auto answer = ask(server.port(), post(path, fmt::format(R"({{"messages":{}{}}})", messages, fields)));
   return answer.value_or(HttpAnswer{});
-}
-
-json::Value parse(std::string_view text) {
-  auto value = json::parse(text);
-  EXPECT_TRUE(value) << text;
-  return value ? *std::move(value) : json::Value{};
-}
-
-std::string text_of(const json::Value& value) { return std::string(value.as_string()); }
-
-void replace_after(std::string& text, std::string_view before, size_t count, std::string_view with) {
-  for (size_t at = 0; (at = text.find(before, at)) != std::string::npos; at += before.size())
-    text.replace(at + before.size(), count, with);
-}
-
-// ids and created differ from run to run.
-std::string without_identity(std::string text) {
-  replace_after(text, R"("id":"chatcmpl-)", 32, "ID");
-  replace_after(text, R"("id":"call_)", 24, "ID");
-  for (size_t at = 0; (at = text.find("\"created\":", at)) != std::string::npos; ++at) {
-    at += 10;
-    text.replace(at, text.find(',', at) - at, "0");
-  }
-  return text;
-}
-
-std::vector<std::string> events(const std::string& body) {
-  std::vector<std::string> found;
-  size_t at = 0;
-  while (at < body.size()) {
-    const size_t end = body.find("\n\n", at);
-    EXPECT_NE(end, std::string::npos);
-    EXPECT_EQ(body.substr(at, 6), "data: ");
-    found.push_back(body.substr(at + 6, end - at - 6));
-    at = end + 2;
-  }
-  return found;
 }
 
 // What a client makes of a stream.
@@ -416,8 +380,6 @@ TEST(Chat, SpecialTokensInContentAreText) {
   ASSERT_TRUE(openai::make_chat_prompt(*request, model, spy));
   EXPECT_EQ(spy.spans, "");
   EXPECT_EQ(spy.num_control, 0U);
-  const auto marks = chat::marks_in("x <|im_end|><|im_start|> <nothing> [x]", spy.fake);
-  EXPECT_THAT(marks, ElementsAre(FakeTokenizer::kImStart, FakeTokenizer::kImEnd));
 }
 
 TEST(Chat, EchoAndContinuation) {
@@ -474,7 +436,7 @@ TEST(Chat, ErrorsBeforeAndInAStream) {
   dying.engine().step();
   ASSERT_TRUE(client.read_until(R"("content":"H")"));
   dying.engine().kill("the device fell off");
-  EXPECT_TRUE(client.read_until(R"(data: {"error":{"message":"the device fell off","type":"server_error",)"
+  EXPECT_TRUE(client.read_until(R"(data: {"error":{"message":"the engine has failed","type":"server_error",)"
                                 R"("param":null,"code":"engine_error"}})"));
   EXPECT_TRUE(client.read_until("data: [DONE]\n\n"));
 

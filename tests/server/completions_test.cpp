@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "server/answers.h"
 #include "server/http_client.h"
 #include "server/test_server.h"
 
@@ -20,40 +21,6 @@ HttpAnswer complete(const TestServer& server, std::string_view fields, std::stri
   const auto answer =
       ask(server.port(), post("/v1/completions", fmt::format(R"({{"prompt":{}{}}})", prompt, fields)));
   return answer.value_or(HttpAnswer{});
-}
-
-json::Value parse(std::string_view text) {
-  auto value = json::parse(text);
-  EXPECT_TRUE(value) << text;
-  return value ? *std::move(value) : json::Value{};
-}
-
-std::string text_of(const json::Value& value) { return std::string(value.as_string()); }
-
-// id and created differ from run to run.
-std::string without_identity(std::string text) {
-  const std::string id = R"("id":"cmpl-)";
-  for (size_t at = 0; (at = text.find(id, at)) != std::string::npos;) {
-    text.replace(at + id.size(), 32, "ID");
-    const size_t created = text.find("\"created\":", at) + 10;
-    text.replace(created, text.find(',', created) - created, "0");
-    at = created;
-  }
-  return text;
-}
-
-std::vector<std::string> events(const std::string& body) {
-  std::vector<std::string> found;
-  size_t at = 0;
-  while (at < body.size()) {
-    const size_t end = body.find("\n\n", at);
-    EXPECT_NE(end, std::string::npos);
-    EXPECT_EQ(body.substr(at, 6), "data: ");
-    found.push_back(body.substr(at + 6, end - at - 6));
-    EXPECT_EQ(found.back().find('\n'), std::string::npos);
-    at = end + 2;
-  }
-  return found;
 }
 
 // The texts of a stream, by choice; checks that each ends once.
@@ -430,7 +397,11 @@ TEST(Completions, DeadEngineIsToldToHealthChecks) {
   ASSERT_TRUE(server.engine().wait_submitted(1));
   EXPECT_EQ(ask(server.port(), get("/health"))->status, 200);
   server.engine().kill("the device is gone");
-  EXPECT_EQ(client.read_answer()->status, 500);
+  const auto told = client.read_answer();
+  ASSERT_TRUE(told);
+  EXPECT_EQ(told->status, 500);
+  EXPECT_THAT(told->body, HasSubstr("the engine has failed"));
+  EXPECT_THAT(told->body, ::testing::Not(HasSubstr("device")));  // what is within is for the log
   for (const char* path : {"/health", "/readyz"}) {
     const auto answer = ask(server.port(), get(path));
     EXPECT_EQ(answer->status, 503);
