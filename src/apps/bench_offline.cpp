@@ -10,6 +10,7 @@
 
 #include "apps/bench_flags.h"
 #include "apps/exit_code.h"
+#include "apps/load_with_progress.h"
 #include "apps/model_flags.h"
 #include "apps/progress.h"
 #include "base/clock.h"
@@ -51,13 +52,7 @@ Result<LoadedEngine> load(const OfflineFlags& f) {
   ASSIGN_OR_RETURN(EngineOptions options, to_engine_options(f.model));
   options.dummy_seed = f.random.seed;
   options.max_queued_requests = 0;  // all are submitted at once
-  ProgressBar bar = ProgressBar::to_stderr();
-  const Stopwatch watch;
-  auto engine = load_engine(options, [&](const EngineLoadProgress& p) {
-    bar.update(p.bytes_done, p.bytes_total, watch.seconds());
-  });
-  bar.finish();
-  return engine;
+  return load_with_bar(options);
 }
 
 bench::OfflineOptions offline_options(const OfflineFlags& f) {

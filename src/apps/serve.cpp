@@ -15,15 +15,12 @@
 #include "apps/commands.h"
 #include "apps/exit_code.h"
 #include "apps/load_with_progress.h"
-#include "apps/progress.h"
 #include "apps/sampling_defaults.h"
 #include "apps/server_flags.h"
 #include "apps/service_manager.h"
 #include "apps/startup_block.h"
 #include "apps/watch.h"
-#include "base/clock.h"
 #include "base/log.h"
-#include "base/log_event.h"
 #include "engine/load_engine.h"
 #include "server/app.h"
 
@@ -52,17 +49,11 @@ Result<server::ServedModel> load(EngineOptions options, const std::vector<std::s
                                  const server::LoadContext& context) {
   options.on_dead = context.on_dead;
   options.observers = watch.observers();
-  ProgressBar bar = ProgressBar::to_stderr();
-  const Stopwatch stopwatch;
-  const auto on_progress = [&](const EngineLoadProgress& progress) {
-    context.status.bytes_total = progress.bytes_total;
-    context.status.bytes_done = progress.bytes_done;
-    if (!logs_json()) bar.update(progress.bytes_done, progress.bytes_total, stopwatch.seconds());
-  };
-  auto engine = load_engine(options, on_progress);
-  bar.finish();
-  if (!engine) return std::move(engine).error();
-  const auto loaded = std::make_shared<LoadedEngine>(*std::move(engine));
+  ASSIGN_OR_RETURN(LoadedEngine engine, load_with_bar(options, [&](const EngineLoadProgress& progress) {
+                     context.status.bytes_total = progress.bytes_total;
+                     context.status.bytes_done = progress.bytes_done;
+                   }));
+  const auto loaded = std::make_shared<LoadedEngine>(std::move(engine));
   server::ServedModel model;
   model.engine = std::shared_ptr<Engine>(loaded, loaded->engine.get());
   model.tokenizer = loaded->tokenizer;
