@@ -318,9 +318,10 @@ class Slow(unittest.TestCase):
         """Takes nothing of a stream: it ends, and its request with it."""
         with Client(server.port) as client:
             client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            client.send(post(COMPLETIONS, {"prompt": "a", "max_tokens": 100_000, "ignore_eos": True, "stream": True, "logprobs": 5}))
+            # Much text a step: some megabytes fit into the system's buffers before the server's own has anything to hold.
+            client.send(post(COMPLETIONS, {"prompt": "a", "max_tokens": 100_000, "ignore_eos": True, "stream": True, "logprobs": 20, "n": 8}))
             client._until(b"data: ")
-            deadline = time.monotonic() + 60
+            deadline = time.monotonic() + 120
             while invariants.metrics(server)["vllm:num_requests_running"] > 0:
                 assert time.monotonic() < deadline, "a reader that stands still is served on"
                 time.sleep(0.2)
